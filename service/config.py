@@ -1,0 +1,379 @@
+"""The settings: what an operator may choose, read once from the environment.
+
+Its one law: this is the only reader of the environment, and it reads a mapping that is handed in. A value
+that is not accepted stops the start, together with all other faults, by the variable's name and without the
+value, because a password put into the wrong variable must not end in a log.
+
+A new setting is one field of ``Settings``: variable, check, default and documentation follow from it.
+"""
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import SplitResult, urlsplit
+
+from marshmallow import Schema, ValidationError, fields
+
+PREFIX = "LAB_ALERTS_"
+FILE_SUFFIX = "_FILE"
+BIND = "LAB_ALERTS_BIND"
+PORT = "PORT"
+MAX_AUTOMATIC_WORKERS = 8
+SQLITE_WORKERS = 2
+
+# Kubernetes describes every service of a namespace to every container in these words; one named "lab-alerts"
+# (or "lab-alerts-db") would otherwise look like a wrong setting of ours and stop the start.
+_SERVICE_LINK_NAME = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
+_SERVICE_LINK_VALUE = re.compile(r"(tcp|udp|sctp)://")
+
+_POSTGRESQL = re.compile(r"(?:postgresql|postgres|postgresql\+psycopg)://(.+)", re.DOTALL)
+_POSTGRESQL_REST = re.compile(r"(?:[^@]*@)?(?:[^@/?:]*|\[[0-9a-fA-F:.]+\])(?::\d+)?/[^@/?]+(?:\?\S*)?")
+
+
+class SettingsError(Exception):
+    """The environment does not make valid settings. ``faults`` are lines that name no value."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(("The settings are not valid:", *(f"  {fault}" for fault in self.faults))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingRow:
+    """One line of the documentation of the settings, as text."""
+
+    name: str
+    default: str
+    accepts: str
+    meaning: str
+    secret: bool
+
+
+class _Odd(ValueError):
+    """A value is not accepted; the text says what is wrong, never the value itself."""
+
+
+def _whole(text: str, low: int, high: int) -> int:
+    # int() alone would also take " 1", "1_0" and digits of other scripts.
+    if not re.fullmatch(r"[0-9]{1,12}", text):
+        raise _Odd("is not a whole number")
+    if not low <= int(text) <= high:
+        raise _Odd("is out of range")
+    return int(text)
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise _Odd("is neither true nor false")
+    return text.lower() == "true"
+
+
+def _choice(text: str, choices: tuple[str, ...]) -> str:
+    if text.lower() not in choices:
+        raise _Odd("is not one of the choices")
+    return text.lower()
+
+
+def _database_url(text: str) -> str:
+    if text.startswith("sqlite:"):
+        return _sqlite_url(text)
+    match = _POSTGRESQL.fullmatch(text)
+    if match is None:
+        raise _Odd("is not a database address that this program knows")
+    if not _POSTGRESQL_REST.fullmatch(match[1]):
+        raise _Odd("is not user:password@host:port/name (in a password write @ as %40)")
+    return f"postgresql+psycopg://{match[1]}"
+
+
+def _sqlite_url(text: str) -> str:
+    if text != "sqlite://" and not re.fullmatch(r"sqlite:///[^?\x00-\x1f]+", text):
+        raise _Odd("needs three slashes before a relative path, four before an absolute one")
+    return text
+
+
+def _host_and_port(text: str) -> str:
+    match = re.fullmatch(r"(?:[A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})", text)
+    if match is None:
+        raise _Odd("is not host:port")
+    if not 1 <= int(match[1]) <= 65535:
+        raise _Odd("has a port out of range")
+    return text
+
+
+def _ruleset_name(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", text):
+        raise _Odd("is not the name of a rule set")
+    return text
+
+
+def _public_url(text: str) -> str:
+    parts = _split(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise _Odd("is not an absolute http or https address")
+    if "@" in parts.netloc or parts.query or parts.fragment or re.search(r"\s", text):
+        raise _Odd("holds more than scheme, host, port and path")
+    return text.rstrip("/")
+
+
+def _split(text: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # reading it is what checks it
+    except ValueError:
+        raise _Odd("is not an absolute http or https address") from None
+    return parts
+
+
+class _Read(fields.Field[Any]):
+    """A marshmallow field around one reading function, which says what is accepted when the reading fails."""
+
+    def __init__(self, read: Callable[[str], object], accepts: str) -> None:
+        super().__init__()
+        self._read = read
+        self.accepts = accepts
+
+    def _deserialize(self, value: str, *_: object, **__: object) -> object:
+        try:
+            return self._read(_not_empty(value))
+        except _Odd as odd:
+            raise ValidationError(f"{odd}; accepted: {self.accepts}") from odd
+
+
+def _not_empty(text: str) -> str:
+    # Taking an empty variable for "not set" would quietly put a production service on the default database.
+    if not text:
+        raise _Odd("is set but empty (remove it to have the default)")
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    """What a field of Settings carries beside its default."""
+
+    read: Callable[[str], object]
+    accepts: str
+    meaning: str
+    secret: bool
+
+
+def _setting(
+    default: object, meaning: str, *, read: Callable[[str], object], accepts: str, secret: bool = False
+) -> Any:
+    entry = _Entry(read=read, accepts=accepts, meaning=meaning, secret=secret)
+    return field(default=default, repr=not secret, metadata={"entry": entry})
+
+
+def _number(default: int, meaning: str, *, low: int, high: int) -> Any:
+    return _setting(
+        default,
+        meaning,
+        read=lambda text: _whole(text, low, high),
+        accepts=f"whole numbers from {low} to {high}",
+    )
+
+
+def _flag(default: bool, meaning: str) -> Any:
+    return _setting(default, meaning, read=_switch, accepts="true or false")
+
+
+def _one_of(default: str, meaning: str, *choices: str) -> Any:
+    return _setting(default, meaning, read=lambda text: _choice(text, choices), accepts=", ".join(choices))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything an operator may choose. ``repr`` leaves the secrets out.
+
+    Each field is the variable ``LAB_ALERTS_<NAME>``; a secret may come as ``LAB_ALERTS_<NAME>_FILE`` instead.
+    """
+
+    database_url: str = _setting(
+        "sqlite:///var/lab-alerts.db",
+        "Where everything is kept. A secret, because it may hold a password.",
+        read=_database_url,
+        accepts="sqlite:///relative/path, sqlite:////absolute/path or postgresql://user:password@host:port/name",
+        secret=True,
+    )
+    database_pool: int = _number(
+        0, "Open database connections per worker process; 0 is one per thread and one more.", low=0, high=200
+    )
+    database_timeout_seconds: int = _number(
+        10,
+        "Seconds to wait for a connection, a lock or a busy SQLite file before giving up.",
+        low=1,
+        high=300,
+    )
+    bind: str = _setting(
+        "127.0.0.1:8000",
+        "Address to listen on. When it is not set and PORT is, 0.0.0.0 on that port.",
+        read=_host_and_port,
+        accepts="host:port",
+    )
+    workers: int = _number(
+        0,
+        f"Worker processes; 0 is automatic: {SQLITE_WORKERS} with SQLite (one writes at a time); with "
+        f"PostgreSQL two for each processor, at most {MAX_AUTOMATIC_WORKERS}.",
+        low=0,
+        high=64,
+    )
+    threads: int = _number(4, "Threads per worker process.", low=1, high=64)
+    request_timeout_seconds: int = _number(
+        30, "Seconds after which a worker process that has stopped answering is replaced.", low=1, high=600
+    )
+    graceful_seconds: int = _number(
+        30, "Seconds that requests under way are given to finish when the service stops.", low=1, high=600
+    )
+    max_body_bytes: int = _number(
+        1_048_576, "Largest request body in bytes; a larger one is refused (413).", low=1_024, high=2**30
+    )
+    keep_names: bool = _flag(False, "Keep the names of patients when a message carries them.")
+    ruleset: str = _setting(
+        "blood-findings-1",
+        "The rule set that judges when none has been published.",
+        read=_ruleset_name,
+        accepts="small letters, digits and hyphens",
+    )
+    public_url: str | None = _setting(
+        None,
+        "Address under which others reach the service; used in links.",
+        read=_public_url,
+        accepts="an absolute http or https address",
+    )
+    trusted_proxies: int = _number(
+        0, "Reverse proxies in front whose X-Forwarded headers are believed.", low=0, high=10
+    )
+    migrate_on_start: bool = _flag(True, "Bring the database schema up to date when the service starts.")
+    log_level: str = _one_of("info", "Least level that is logged.", "debug", "info", "warning", "error")
+    log_format: str = _one_of("json", "json for machines, console for people.", "json", "console")
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Read the settings from ``environ`` and from the files that its ``_FILE`` variables name.
+
+        Raises SettingsError with every fault found, not only the first.
+        """
+        given, faults = _given(environ)
+        try:
+            values = _schema().load(given)
+        except ValidationError as error:
+            raise SettingsError([*faults, *_told(error)]) from None
+        if faults:
+            raise SettingsError(faults)
+        return cls(**values)
+
+    @classmethod
+    def table(cls) -> list[SettingRow]:
+        """The settings as rows of documentation, in the order of the fields."""
+        return [
+            SettingRow(
+                name=name,
+                default=_default_text(default),
+                accepts=entry.accepts,
+                meaning=entry.meaning,
+                secret=entry.secret,
+            )
+            for name, default, entry in _entries()
+        ]
+
+    @property
+    def sqlite(self) -> bool:
+        """Whether the database is an SQLite file (or memory)."""
+        return self.database_url.startswith("sqlite:")
+
+    @property
+    def port(self) -> int:
+        """The port of ``bind``."""
+        return int(self.bind.rpartition(":")[2])
+
+    @property
+    def pool_size(self) -> int:
+        """Database connections per worker process, with 0 resolved."""
+        return self.database_pool or self.threads + 1
+
+    def worker_count(self, processors: int) -> int:
+        """Worker processes on a machine with this many processors, with 0 resolved."""
+        automatic = SQLITE_WORKERS if self.sqlite else min(processors * 2, MAX_AUTOMATIC_WORKERS)
+        return self.workers or automatic
+
+
+def _entries() -> Iterator[tuple[str, object, _Entry]]:
+    for each in dataclasses.fields(Settings):
+        yield PREFIX + each.name.upper(), each.default, each.metadata["entry"]
+
+
+def _default_text(default: object) -> str:
+    if default is None:
+        return "none"
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def _schema() -> Schema:
+    members: dict[str, fields.Field[Any]] = {}
+    for name, _default, entry in _entries():
+        member = _Read(entry.read, entry.accepts)
+        member.data_key = name
+        members[name.removeprefix(PREFIX).lower()] = member
+    return Schema.from_dict(members, name="SettingsSchema")()
+
+
+def _given(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Our variables, with files read and PORT turned into an address to bind, and the faults on the way."""
+    given = {name: text for name, text in environ.items() if _ours(name, text)}
+    faults = list(_read_files(given))
+    if BIND not in given and PORT in environ:
+        try:
+            given[BIND] = f"0.0.0.0:{_whole(_not_empty(environ[PORT]), 1, 65535)}"
+        except _Odd as odd:
+            faults.append(f"{PORT}: {odd}; accepted: whole numbers from 1 to 65535")
+    return given, faults
+
+
+def _ours(name: str, text: str) -> bool:
+    if not name.startswith(PREFIX) or _SERVICE_LINK_NAME.fullmatch(name):
+        return False
+    return not (name.endswith("_PORT") and _SERVICE_LINK_VALUE.match(text))
+
+
+def _read_files(given: dict[str, str]) -> Iterator[str]:
+    """Replace each ``_FILE`` variable of a secret by what the file holds; yield what went wrong."""
+    for name, _default, entry in _entries():
+        variable = name + FILE_SUFFIX
+        if not entry.secret or variable not in given:
+            continue
+        path = given.pop(variable)
+        if name in given:
+            yield f"{name}: is given twice, also as {variable}; accepted: one of the two"
+            continue
+        try:
+            given[name] = _content(path)
+        except _Odd as odd:
+            yield f"{variable}: {odd}; accepted: the path of a readable text file"
+
+
+def _content(path: str) -> str:
+    try:
+        # Editors end a file with a line end, which is no part of the secret.
+        return Path(_not_empty(path)).read_text(encoding="utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise _Odd("names a file that is not UTF-8 text") from None
+    except OSError as error:
+        raise _Odd(f"names a file that cannot be read ({error.strerror})") from None
+
+
+def _told(error: ValidationError) -> Iterator[str]:
+    known = [name for name, _default, _entry in _entries()]
+    secret = [name + FILE_SUFFIX for name, _default, entry in _entries() if entry.secret]
+    for name, messages in sorted(error.messages_dict.items()):
+        if name in known:
+            yield f"{name}: {messages[0]}"
+        else:
+            yield f"{name}: is not a setting{_hint(name, known + secret)}"
+
+
+def _hint(name: str, names: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
+    return f"; did you mean {close[0]}?" if close else ""
