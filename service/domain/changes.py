@@ -1,0 +1,173 @@
+"""The difference between two judgements of one patient: what there is to tell.
+
+Law: nothing is said twice, and nothing that was told is taken back in silence.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import groupby
+
+from service.domain.episodes import Episode, EpisodeState, Flag, FlagKey, worst
+from service.domain.judge import Judgement
+from service.domain.rules import Severity
+
+
+class ChangeKind(StrEnum):
+    """What happened, as the last word of the event's name (``lab.flag.raised``)."""
+
+    WITHDRAWN = "withdrawn"
+    SUPERSEDED = "superseded"
+    RAISED = "raised"
+    ESCALATED = "escalated"
+    IMPROVED = "improved"
+    REPEATED = "repeated"
+    REOPENED = "reopened"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One thing to tell. ``flag`` is the flag it is about, if it is about one; ``by`` is the flag that replaces it.
+
+    ``late``: the flag was found in a result older than the newest one of its episode.
+    """
+
+    kind: ChangeKind
+    flag: Flag | None = None
+    by: Flag | None = None
+    episode: Episode | None = None
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Everything that has to be kept and told to go from one judgement to another.
+
+    ``episodes``: those of the new judgement, each with the ``id`` of the former episode it carries on, if any.
+    ``ended``: former episodes that are no more. ``gone``: former flags that no longer stand, with their new state.
+    """
+
+    changes: tuple[Change, ...]
+    episodes: tuple[Episode, ...]
+    ended: tuple[Episode, ...]
+    born: tuple[Flag, ...]
+    gone: tuple[tuple[Flag, ChangeKind], ...]
+
+
+def diff(before: Judgement, after: Judgement) -> Difference:
+    """What is new, worse, better, superseded, withdrawn, resolved or open again.
+
+    ``before`` holds the flags that stand and the episodes as they are kept. An episode carries on the newest former
+    one with which it shares a flagged result.
+    """
+    pairs, left = _pair(before.episodes, after.episodes)
+    gone = tuple(_gone(before, after))
+    born = tuple(flag for key, flag in after.flags.items() if before.flags.get(key) != flag)
+    changes = (*_taken_back(gone, born), *_told(pairs, before, after))
+    return Difference(
+        changes=changes,
+        episodes=tuple(_carrying(episode, former) for episode, former in pairs),
+        ended=tuple(_ended(former, after) for former in left),
+        born=born,
+        gone=gone,
+    )
+
+
+_Pair = tuple[Episode, Episode | None]
+
+
+def _pair(before: tuple[Episode, ...], after: tuple[Episode, ...]) -> tuple[tuple[_Pair, ...], tuple[Episode, ...]]:
+    """Each episode with the former one that it carries on, and the former ones that none carries on.
+
+    From the newest back, so that the open one stays itself.
+    """
+    left = list(before)
+    pairs: list[_Pair] = []
+    for episode in reversed(after):
+        at = next((index for index in reversed(range(len(left))) if _same(left[index], episode)), None)
+        pairs.append((episode, None if at is None else left.pop(at)))
+    return tuple(reversed(pairs)), tuple(left)
+
+
+def _same(former: Episode, episode: Episode) -> bool:
+    if episode.id is not None:
+        return episode.id == former.id
+    return former.finding is episode.finding and not set(former.flags).isdisjoint(episode.flags)
+
+
+def _carrying(episode: Episode, former: Episode | None) -> Episode:
+    return episode if former is None else replace(episode, id=former.id)
+
+
+def _ended(former: Episode, after: Judgement) -> Episode:
+    lives_on = any(key in after.flags for key in former.flags)
+    return replace(former, state=EpisodeState.MERGED if lives_on else EpisodeState.WITHDRAWN)
+
+
+def _gone(before: Judgement, after: Judgement) -> Iterator[tuple[Flag, ChangeKind]]:
+    for key, flag in before.flags.items():
+        if after.flags.get(key) != flag:
+            withdrawn = key not in after.flags and any(_withdrawn(after, result) for result in flag.basis)
+            yield flag, ChangeKind.WITHDRAWN if withdrawn else ChangeKind.SUPERSEDED
+
+
+def _withdrawn(after: Judgement, result: str) -> bool:
+    verdict = after.verdicts.get(result)
+    return verdict is not None and verdict.reason is not None and verdict.reason.withdrawn
+
+
+def _taken_back(gone: tuple[tuple[Flag, ChangeKind], ...], born: tuple[Flag, ...]) -> Iterator[Change]:
+    replacing: Mapping[FlagKey, Flag] = {flag.key: flag for flag in born}
+    for flag, kind in gone:
+        yield Change(kind=kind, flag=flag, by=replacing.get(flag.key))
+
+
+def _told(pairs: tuple[_Pair, ...], before: Judgement, after: Judgement) -> Iterator[Change]:
+    for episode, former in pairs:
+        carried = _carrying(episode, former)
+        for birth in _births(carried, former, after.flags):
+            if _tells(birth, before):
+                yield birth
+        if episode.open and former is not None and not former.open:
+            yield Change(kind=ChangeKind.REOPENED, episode=carried)
+        if not episode.open and (former is None or former.open):
+            yield Change(kind=ChangeKind.RESOLVED, episode=carried)
+
+
+def _tells(birth: Change, before: Judgement) -> bool:
+    """Is it news? A flag that replaces another has been told with it, unless the finding became worse."""
+    if birth.flag is None:
+        return False
+    old = before.flags.get(birth.flag.key)
+    if old is None:
+        return True
+    return birth.kind is ChangeKind.ESCALATED and birth.flag.severity.rank > old.severity.rank
+
+
+def _births(episode: Episode, former: Episode | None, flags: Mapping[FlagKey, Flag]) -> Iterator[Change]:
+    """What each flag of an episode would tell, had it come now. The flags of one collection are weighed together.
+
+    A late flag is measured against the worst that was known, any other against the collection before it.
+    """
+    level = None if former is None else former.level
+    known = (flags[key] for key in episode.flags if key in flags)
+    for at, group in groupby(known, key=lambda flag: flag.collected_at):
+        collected = tuple(group)
+        late = former is not None and at < former.last_at
+        reference = former.peak if former is not None and late else level
+        for flag, kind in _kinds(collected, reference, late=late):
+            yield Change(kind=kind, flag=flag, episode=episode, late=late)
+        level = level if late else worst(collected)
+
+
+def _kinds(collected: tuple[Flag, ...], reference: Severity | None, *, late: bool) -> Iterator[tuple[Flag, ChangeKind]]:
+    better = reference is not None and not late and worst(collected).rank < reference.rank
+    for flag in collected:
+        if reference is None:
+            yield flag, ChangeKind.RAISED
+        elif flag.severity.rank > reference.rank:
+            yield flag, ChangeKind.ESCALATED
+        else:
+            yield flag, ChangeKind.IMPROVED if better else ChangeKind.REPEATED
+        reference = flag.severity if reference is None else max(reference, flag.severity, key=lambda one: one.rank)

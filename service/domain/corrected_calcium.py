@@ -1,0 +1,66 @@
+"""Albumin-corrected calcium: shown beside a total calcium with its formula and its caveats.
+
+Law: it decides nothing. It neither raises nor silences a flag, and a calcium that the laboratory has already
+corrected is never corrected again.
+
+Formula: the conventional 0.8/0.02 correction, commonly labelled "Payne" although Payne et al. (BMJ 1973;4:643-646)
+published other coefficients. Limits of it: Lian and Åsberg, BMJ Open 2018;8:e017703; Clase et al., Nephrol Dial
+Transplant 2000; University Hospitals Birmingham (unreliable at albumin below 25 g/L).
+"""
+
+from collections.abc import Mapping
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from service.domain.appraise import Read, read_value
+from service.domain.quantities import EXACT, Comparator, plain
+from service.domain.rulesets import Rulebook
+from service.domain.timeline import Collection, Held
+from service.domain.verdicts import Verdict
+
+TOTAL, ALBUMIN = "calcium", "albumin"
+ALREADY_BETTER = frozenset({"calcium_corrected", "calcium_ionized"})
+
+_FORMULA = {
+    "mg/dL": ("calcium + 0.8 x (4.0 - albumin in g/dL)", Decimal("0.08")),  # per g/L of albumin
+    "mmol/L": ("calcium + 0.02 x (40 - albumin in g/L)", Decimal("0.02")),
+}
+_ANCHOR = Decimal(40)  # g/L
+_UNRELIABLE_BELOW = Decimal(25)  # g/L
+_CAVEATS = (
+    "shown for information; no flag is raised or silenced by it",
+    "in kidney disease and critical illness it agrees less well with ionized calcium than the uncorrected value",
+    "not valid in children; ionized calcium is the better test when in doubt",
+)
+
+
+def beside(held: Held, collection: Collection, rulebook: Rulebook) -> Mapping[str, object] | None:
+    """The corrected value for a total calcium, or None where it cannot or must not be computed."""
+    if held.analyte != TOTAL or any(one.analyte in ALREADY_BETTER for one in collection.results):
+        return None
+    albumins = [one for one in collection.results if one.analyte == ALBUMIN]
+    calcium, albumin = _number(held, rulebook), _number(albumins[0], rulebook) if len(albumins) == 1 else None
+    if calcium is None or albumin is None:
+        return None
+    return {"albumin_corrected_calcium": _corrected(calcium, albumin.measured.number)}
+
+
+def _number(held: Held, rulebook: Rulebook) -> Read | None:
+    read = read_value(held, rulebook) if held.status.judged else None
+    if read is None or isinstance(read, Verdict) or read.measured.comparator is not Comparator.NONE:
+        return None
+    return read
+
+
+def _corrected(calcium: Read, albumin: Decimal) -> dict[str, object]:
+    family = calcium.unit.family
+    formula, slope = _FORMULA[family]
+    measured = EXACT.divide(calcium.measured.number, calcium.analyte.units[family].factor)
+    value = measured + slope * (_ANCHOR - albumin)
+    low = (f"unreliable at albumin below {_UNRELIABLE_BELOW} g/L",) if albumin < _UNRELIABLE_BELOW else ()
+    return {
+        "value": str(value.quantize(Decimal("0.01"), rounding=ROUND_HALF_EVEN)),
+        "unit": family,
+        "albumin": f"{plain(albumin)} g/L",
+        "formula": formula,
+        "caveats": [*low, *_CAVEATS],
+    }

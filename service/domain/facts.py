@@ -1,0 +1,41 @@
+"""What is known of a patient as a person, and how it is learned from the panels that say so.
+
+Law: the newest statement counts, whatever the order of arrival, and saying nothing unsays nothing.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from service.domain.panels import Panel
+from service.domain.people import Sex
+from service.domain.timeline import Facts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """The facts with the time of the statement that they rest on."""
+
+    sex: Sex = field(default=Sex.UNKNOWN, repr=False)
+    sex_as_of: datetime | None = field(default=None, repr=False)
+    born: date | None = field(default=None, repr=False)
+    born_as_of: datetime | None = field(default=None, repr=False)
+
+    @property
+    def facts(self) -> Facts:
+        return Facts(sex=self.sex, born=self.born)
+
+
+def learn(known: Known, panel: Panel) -> Known:
+    """What is known after a panel. Its statements are as old as its issue, or else its collection."""
+    as_of = panel.issued_at or panel.collected_at
+    sex, sex_as_of = known.sex, known.sex_as_of
+    if panel.patient.sex is not Sex.UNKNOWN and _newer(as_of, sex_as_of):
+        sex, sex_as_of = panel.patient.sex, as_of
+    born, born_as_of = known.born, known.born_as_of
+    if panel.patient.born is not None and _newer(as_of, born_as_of):
+        born, born_as_of = panel.patient.born, as_of
+    return Known(sex=sex, sex_as_of=sex_as_of, born=born, born_as_of=born_as_of)
+
+
+def _newer(as_of: datetime, known_as_of: datetime | None) -> bool:
+    return known_as_of is None or as_of >= known_as_of

@@ -1,0 +1,132 @@
+"""Which limit counts for a result: the laboratory's own first, then the published one for the person.
+
+Law: a limit always says where it came from. When several may be the person's, all of them are kept.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from service.domain.analytes import Analyte, Bounds, Source
+from service.domain.panels import SentRange
+from service.domain.people import ANY_TRIMESTER, Person
+from service.domain.quantities import EXACT
+from service.domain.rules import Direction
+from service.domain.units import Unit
+
+_SIDE = {Direction.LOW: "lower", Direction.HIGH: "upper"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """One side of a reference interval in canonical units, and where it came from."""
+
+    value: Decimal = field(repr=False)
+    label: str
+    population: str | None = None
+    source: Source | None = None
+    note: str | None = None
+    for_pregnant: bool = True
+
+    @property
+    def origin(self) -> str:
+        return "laboratory" if self.source is None else "catalogue"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unusable:
+    """Why the range that was sent cannot be used."""
+
+    detail: str = field(repr=False)
+    hint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Every limit that may be the right one, on both sides. ``inner`` is nearest to the middle of the interval."""
+
+    low: tuple[Limit, ...] = ()
+    high: tuple[Limit, ...] = ()
+
+    def on(self, side: Direction) -> tuple[Limit, ...]:
+        return self.low if side is Direction.LOW else self.high
+
+    def inner(self, side: Direction) -> Limit | None:
+        return _extreme(self.on(side), largest=side is Direction.LOW)
+
+    def outer(self, side: Direction) -> Limit | None:
+        return _extreme(self.on(side), largest=side is Direction.HIGH)
+
+
+def _extreme(limits: tuple[Limit, ...], *, largest: bool) -> Limit | None:
+    if len(limits) < 2:
+        return limits[0] if limits else None
+    choose = max if largest else min
+    return choose(limits, key=lambda limit: limit.value)
+
+
+def limits_for(analyte: Analyte, unit: Unit, *, sent: SentRange | None, who: Person) -> Limits | Unusable:
+    """The limits for a result in ``unit``, side by side: the laboratory's where it sent one, else the catalogue's."""
+    own = _laboratory(analyte, unit, sent) if sent else {}
+    if isinstance(own, Unusable):
+        return own
+    sides = {side: own.get(side) or tuple(_catalogue(analyte, unit.family, side=side, who=who)) for side in Direction}
+    return Limits(low=sides[Direction.LOW], high=sides[Direction.HIGH])
+
+
+def _laboratory(analyte: Analyte, unit: Unit, sent: SentRange) -> dict[Direction, tuple[Limit, ...]] | Unusable:
+    stated = analyte.units.find(sent.unit) if sent.unit else unit
+    if stated is None:
+        return Unusable(
+            detail=f"the reference range is in {sent.unit!r}, which is not a unit of {analyte.key}",
+            hint=f"accepted units: {', '.join(analyte.units.codes)}",
+        )
+    found: dict[Direction, tuple[Limit, ...]] = {}
+    for side, number in ((Direction.LOW, sent.low), (Direction.HIGH, sent.high)):
+        # A lower limit of zero is how some systems say that there is none.
+        if number is None or (side is Direction.LOW and number == 0):
+            continue
+        value = EXACT.multiply(number, stated.factor)
+        if not _credible_bounds(analyte, side).holds(value):
+            return _incredible(analyte, side)
+        found[side] = (Limit(value=value, label=f"the laboratory's {_SIDE[side]} limit"),)
+    return _reversed(analyte) if _are_reversed(found) else found
+
+
+def _are_reversed(found: Mapping[Direction, tuple[Limit, ...]]) -> bool:
+    return len(found) == len(Direction) and found[Direction.LOW][0].value >= found[Direction.HIGH][0].value
+
+
+def _reversed(analyte: Analyte) -> Unusable:
+    return Unusable(
+        detail=f"the lower reference limit sent for {analyte.key} is not below the upper one",
+        hint="check reference_range.low and reference_range.high",
+    )
+
+
+def _credible_bounds(analyte: Analyte, side: Direction) -> Bounds:
+    return analyte.credible_low if side is Direction.LOW else analyte.credible_high
+
+
+def _incredible(analyte: Analyte, side: Direction) -> Unusable:
+    bounds = _credible_bounds(analyte, side)
+    span = f"{bounds.low} to {bounds.high} {analyte.canonical_unit}"
+    return Unusable(
+        detail=f"the {_SIDE[side]} reference limit sent is not one that laboratories use for {analyte.key} ({span})",
+        hint="check the unit of the reference range",
+    )
+
+
+def _catalogue(analyte: Analyte, family: str, *, side: Direction, who: Person) -> Iterator[Limit]:
+    for interval in analyte.candidates(who):
+        cut = interval.low if side is Direction.LOW else interval.high
+        if cut is not None:
+            label = f"the {_SIDE[side]} limit for {interval.population.label}"
+            yield Limit(
+                value=cut[family],
+                label=label,
+                population=interval.population.label,
+                source=interval.source,
+                note=interval.note,
+                for_pregnant=bool(interval.population.states & ANY_TRIMESTER),
+            )

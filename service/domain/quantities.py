@@ -1,0 +1,83 @@
+"""Numbers as a laboratory sends them: exact decimals, possibly with a comparator.
+
+Law: nothing is rounded and nothing is guessed. A comparison with a number that is only known as "below 5" answers
+true, false or None ("cannot be told").
+"""
+
+import re
+from dataclasses import dataclass, field
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
+from enum import StrEnum
+
+MAX_DIGITS = 30
+MAX_EXPONENT = 30
+
+# Every product of two accepted numbers fits; anything that would have to be rounded raises instead.
+EXACT = Context(prec=200, traps=[Inexact, InvalidOperation, Overflow])
+
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
+
+
+class Comparator(StrEnum):
+    """How the true value lies to the number sent (FHIR R4 Quantity.comparator). ``NONE``: it is the number."""
+
+    NONE = ""
+    LESS = "<"
+    AT_MOST = "<="
+    AT_LEAST = ">="
+    MORE = ">"
+
+
+def parse_decimal(text: str) -> Decimal:
+    """The number in ``text``, every digit kept (``3.50`` stays ``3.50``).
+
+    Raises ``ValueError`` when it is not a plain decimal number, or has more than 30 digits or powers of ten.
+    """
+    if len(text) > 2 * MAX_DIGITS or not _NUMBER.fullmatch(text):
+        raise ValueError("not a decimal number")
+    number = Decimal(text)
+    if len(number.as_tuple().digits) > MAX_DIGITS or abs(number.adjusted()) > MAX_EXPONENT:
+        raise ValueError("a number with too many digits")
+    return number
+
+
+def plain(number: Decimal) -> str:
+    """The number in plain digits without superfluous zeros: ``Decimal('1.50E+2')`` reads ``150``."""
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What a result says about the true value, in one unit."""
+
+    number: Decimal = field(repr=False)
+    comparator: Comparator = field(default=Comparator.NONE, repr=False)
+
+    def above(self, limit: Decimal) -> bool | None:
+        """Is the true value above ``limit``? None when it may be or not."""
+        match self.comparator:
+            case Comparator.NONE:
+                return self.number > limit
+            case Comparator.MORE:
+                return self.number >= limit or None
+            case Comparator.AT_LEAST:
+                return self.number > limit or None
+            case _:  # at most, or less than, the number: it may be anything below it
+                return False if self.number <= limit else None
+
+    def below(self, limit: Decimal) -> bool | None:
+        """Is the true value below ``limit``? None when it may be or not."""
+        match self.comparator:
+            case Comparator.NONE:
+                return self.number < limit
+            case Comparator.LESS:
+                return self.number <= limit or None
+            case Comparator.AT_MOST:
+                return self.number < limit or None
+            case _:
+                return False if self.number >= limit else None
+
+    def times(self, factor: Decimal) -> "Measured":
+        """The same in another unit; ``factor`` is positive and exact."""
+        return Measured(number=EXACT.multiply(self.number, factor), comparator=self.comparator)
