@@ -1,0 +1,105 @@
+"""Rows of the inbox and of panels.
+
+Law: the bytes are kept as they came, and a panel says of each of its results which kept version it is.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from service.domain.errors import NotFound
+from service.domain.panels import Panel
+from service.storage.tables import inbox, panels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A message as it came in: the bytes, what they are, and who sent them under which request."""
+
+    body: bytes = field(repr=False)
+    content_type: str
+    source: str
+    key_id: str | None = None
+    request_id: str | None = None
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """Which version of which kept result a place in a panel is. ``notice`` is what the sender should know of it."""
+
+    pointer: str
+    result: str
+    version: int
+    duplicate: bool = False
+    notice: str | None = None
+
+    def as_data(self) -> dict[str, Any]:
+        return {
+            "pointer": self.pointer,
+            "result": self.result,
+            "version": self.version,
+            "duplicate": self.duplicate,
+            "notice": self.notice,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptPanel:
+    """A panel as kept."""
+
+    id: str
+    patient_id: str
+    source: str
+    accession: str | None = field(default=None, repr=False)
+    collected_at: datetime = field(repr=False)
+    received_at: datetime
+    items: tuple[Item, ...]
+
+
+def keep_message(connection: Connection, message_id: str, message: Message) -> None:
+    """Keep the bytes of a message."""
+    values = {name: getattr(message, name) for name in _MESSAGE_COLUMNS}
+    connection.execute(insert(inbox).values(id=message_id, **values))
+
+
+_MESSAGE_COLUMNS = ("body", "content_type", "source", "key_id", "request_id", "received_at")
+
+
+def keep_panel(connection: Connection, panel: Panel, *, kept: KeptPanel, message_id: str) -> None:
+    """Keep a panel with the list of its items."""
+    connection.execute(
+        insert(panels).values(
+            patient_id=kept.patient_id,
+            id=kept.id,
+            inbox_id=message_id,
+            source=kept.source,
+            accession=panel.accession,
+            collected_at=panel.collected_at,
+            issued_at=panel.issued_at,
+            received_at=kept.received_at,
+            pregnant=panel.pregnant,
+            trimester=panel.trimester,
+            age_years=panel.age_years,
+            note=panel.note,
+            items=[item.as_data() for item in kept.items],
+        )
+    )
+
+
+def panel(connection: Connection, panel_id: str) -> KeptPanel:
+    """The panel with this id. Raises ``NotFound``."""
+    row = connection.execute(select(panels).where(panels.c.id == panel_id)).one_or_none()
+    if row is None:
+        raise NotFound("panel")
+    return KeptPanel(
+        id=row.id,
+        patient_id=row.patient_id,
+        source=row.source,
+        accession=row.accession,
+        collected_at=row.collected_at,
+        received_at=row.received_at,
+        items=tuple(Item(**item) for item in row.items),
+    )
