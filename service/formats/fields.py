@@ -1,0 +1,206 @@
+"""The fields that native messages are made of, each with one strict reading.
+
+Law: a value of the wrong type is refused, not converted, and each refusal says what would be accepted.
+"""
+
+import re
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from marshmallow import ValidationError
+from marshmallow.fields import Field
+
+from service.domain.panels import Code
+from service.domain.quantities import parse_decimal
+from service.formats.strict_json import Number
+
+MAX_TEXT = 1_000
+# What a field says of itself in the OpenAPI document.
+Described = dict[str, Any]
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?", re.ASCII | re.IGNORECASE)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_EARLIEST = date(1850, 1, 1)
+
+
+class Said(str):
+    """What is wrong, with a stable code and perhaps a hint."""
+
+    __slots__ = ("code", "hint")
+    code: str
+    hint: str | None
+
+    def __new__(cls, text: str, code: str, hint: str | None = None) -> "Said":
+        said = super().__new__(cls, text)
+        said.code, said.hint = code, hint
+        return said
+
+
+def refuse(text: str, code: str, hint: str | None = None) -> ValidationError:
+    """The refusal of a value."""
+    return ValidationError(Said(text, code, hint))
+
+
+class TextField(Field[str]):
+    """Text that says something: not empty, at most 1,000 characters."""
+
+    described: Described = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        if isinstance(value, Number) or not isinstance(value, str):
+            raise refuse("must be text", "type", "put it into quotes" if isinstance(value, Number) else None)
+        if not value.strip():
+            raise refuse("must not be empty", "empty")
+        if len(value) > MAX_TEXT:
+            raise refuse(f"must have at most {MAX_TEXT} characters", "too-long")
+        return value
+
+
+class UnitField(TextField):
+    """Text that may be empty: an empty unit is an unknown one, which is a fault of meaning."""
+
+    described: Described = {"type": "string", "maxLength": MAX_TEXT}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        return value if value == "" else super()._deserialize(value)
+
+
+class ChoiceField(TextField):
+    """One of a few words."""
+
+    def __init__(self, words: type[Any], *, shown: list[str] | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.words, self.shown = words, shown or [word.value for word in words]
+        self.described = {"type": "string", "enum": self.shown}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        text = super()._deserialize(value)
+        if text not in self.shown:
+            raise refuse("is not one of the accepted words", "not-a-choice", f"accepted: {', '.join(self.shown)}")
+        return self.words(text)
+
+
+class WholeField(Field[int]):
+    """A whole number within bounds."""
+
+    def __init__(self, low: int, high: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.low, self.high = low, high
+        self.described = {"type": "integer", "minimum": low, "maximum": high}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
+        hint = f"accepted: {self.low} to {self.high}"
+        if not isinstance(value, Number) or not re.fullmatch(r"-?\d{1,9}", value, re.ASCII):
+            raise refuse("must be a whole number", "type", hint)
+        if not self.low <= int(value) <= self.high:
+            raise refuse("is out of range", "out-of-range", hint)
+        return int(value)
+
+
+class SwitchField(Field[bool]):
+    """true or false."""
+
+    described: Described = {"type": "boolean"}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:
+        if not isinstance(value, bool):
+            raise refuse("must be true or false", "type")
+        return value
+
+
+class DecimalField(Field[tuple[str, Decimal]]):
+    """A JSON number or a decimal in quotes; answers its text to the letter and the number."""
+
+    described: Described = {
+        "oneOf": [{"type": "number"}, {"type": "string", "pattern": r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?$"}]
+    }
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> tuple[str, Decimal]:
+        if not isinstance(value, str):
+            raise refuse("must be a number or a decimal in quotes", "type")
+        text = value.strip()
+        try:
+            return text, parse_decimal(text)
+        except ValueError as error:
+            raise self._refusal(text, str(error)) from None
+
+    @staticmethod
+    def _refusal(text: str, why: str) -> ValidationError:
+        if "digits" in why:
+            return refuse("has more than 30 digits or powers of ten", "number-out-of-range")
+        if text[:1] in "<>=":
+            hint = 'send the comparator by itself: "comparator": "<", "value": "5"'
+            return refuse("is not a decimal number", "number-invalid", hint)
+        return refuse("is not a decimal number", "number-invalid", 'accepted: 11.9 or "11.9", with a decimal point')
+
+
+class InstantField(Field[datetime]):
+    """A time with its offset from UTC (RFC 3339); answered in UTC."""
+
+    described: Described = {"type": "string", "format": "date-time"}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> datetime:
+        hint = "write for example 2026-11-20T08:12:00+01:00"
+        if isinstance(value, Number) or not isinstance(value, str):
+            raise refuse("must be a time as text", "type", hint)
+        match = _INSTANT.fullmatch(value)
+        if match is None:
+            raise refuse("is not a time", "time-invalid", hint)
+        if match[3] is None:
+            raise refuse("has no offset from UTC", "time-without-offset", hint)
+        return self._utc(value, hint)
+
+    @staticmethod
+    def _utc(text: str, hint: str) -> datetime:
+        try:
+            moment = datetime.fromisoformat(text.upper()).astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise refuse("is not a time that there is", "time-invalid", hint) from None
+        if moment.date() < _EARLIEST:
+            raise refuse(f"lies before {_EARLIEST.year}", "time-invalid", hint)
+        return moment
+
+
+class DayField(Field[date]):
+    """A calendar day."""
+
+    described: Described = {"type": "string", "format": "date"}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> date:
+        hint = "write for example 1968-03-14"
+        if isinstance(value, Number) or not isinstance(value, str) or not _DAY.fullmatch(value):
+            raise refuse("is not a date", "date-invalid", hint)
+        try:
+            day = date.fromisoformat(value)
+        except ValueError:
+            raise refuse("is not a date that there is", "date-invalid", hint) from None
+        if day < _EARLIEST:
+            raise refuse(f"lies before {_EARLIEST.year}", "date-invalid", hint)
+        return day
+
+
+class CodeField(Field[Code]):
+    """A LOINC code, or a code with the system that it is from."""
+
+    described: Described = {
+        "oneOf": [
+            {"type": "string", "minLength": 1, "description": "LOINC"},
+            {
+                "type": "object",
+                "required": ["system", "code"],
+                "properties": {"system": {"type": "string"}, "code": {"type": "string"}},
+                "additionalProperties": False,
+            },
+        ]
+    }
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Code:
+        if isinstance(value, dict) and set(value) == {"system", "code"}:
+            return Code(code=_text(value["code"]), system=_text(value["system"]))
+        if isinstance(value, dict):
+            raise refuse("must have a system and a code, and nothing else", "type")
+        return Code(code=_text(value))
+
+
+def _text(value: Any) -> str:
+    return TextField(required=True).deserialize(value) or ""

@@ -1,0 +1,272 @@
+"""The native JSON format: one panel in a message.
+
+Law: what the service promises in its documentation is the very schema that reads.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+from typing import Any
+
+from marshmallow import RAISE, Schema, ValidationError, validates_schema
+from marshmallow.fields import List, Nested
+from marshmallow.validate import Length
+
+from service.domain.errors import BadInput, Fault
+from service.domain.panels import Panel, Patient, Result, SentRange, Status, stricter
+from service.domain.people import Sex
+from service.formats.fields import (
+    ChoiceField,
+    CodeField,
+    DayField,
+    DecimalField,
+    InstantField,
+    Said,
+    SwitchField,
+    TextField,
+    UnitField,
+    WholeField,
+)
+from service.formats.strict_json import escape, parse
+
+MEDIA_TYPE = "application/json"
+MAX_RESULTS = 200
+# A clock of a sender may be wrong by hours; a collection later than this is a wrong date.
+_CLOCK = timedelta(hours=24)
+
+
+def _about(description: str, example: Any = None) -> dict[str, Any]:
+    return {"description": description, **({} if example is None else {"example": example})}
+
+
+class Strict(Schema):
+    class Meta:
+        unknown = RAISE
+
+
+class PatientShape(Strict):
+    """Who the results are from."""
+
+    id = TextField(required=True, metadata=_about("Your identifier for the patient; compared exactly.", "88204113"))
+    authority = TextField(
+        allow_none=True,
+        metadata=_about(
+            "Who assigned the identifier. Without it, it counts beside the key's source only.", "hospital-a"
+        ),
+    )
+    sex = ChoiceField(Sex, allow_none=True, metadata=_about("Administrative sex.", "female"))
+    birth_date = DayField(allow_none=True, metadata=_about("Date of birth.", "1968-03-14"))
+    name = TextField(allow_none=True, metadata=_about("Kept only where the operator has chosen to keep names."))
+    pregnant = SwitchField(allow_none=True, metadata=_about("Pregnant at this collection."))
+    trimester = WholeField(1, 3, allow_none=True, metadata=_about("Trimester at this collection; implies pregnant."))
+    age_years = WholeField(
+        0, 130, allow_none=True, metadata=_about("Completed years at this collection, where no birth date is known.")
+    )
+
+    @validates_schema(skip_on_field_errors=False)
+    def _check_pregnancy(self, data: Mapping[str, Any], **_: Any) -> None:
+        if data.get("trimester") is not None and data.get("pregnant") is False:
+            raise ValidationError(Said("contradicts pregnant: false", "contradiction"), "trimester")
+
+
+class RangeShape(Strict):
+    """The laboratory's reference range."""
+
+    low = DecimalField(allow_none=True, metadata=_about("Lower limit, inclusive.", "8.6"))
+    high = DecimalField(allow_none=True, metadata=_about("Upper limit, inclusive.", "10.3"))
+    unit = TextField(allow_none=True, metadata=_about("Unit of the limits where it is not the result's own."))
+
+    @validates_schema
+    def _check_order(self, data: Mapping[str, Any], **_: Any) -> None:
+        low, high = data.get("low"), data.get("high")
+        if low is not None and high is not None and low[1] > high[1]:
+            raise ValidationError(Said("lies below the lower limit", "range-inverted"), "high")
+
+
+class ResultShape(Strict):
+    """One result."""
+
+    id = TextField(allow_none=True, metadata=_about("Your id of the result; the best way to correct it later.", "R-77"))
+    analyte = TextField(allow_none=True, metadata=_about("Key or alias of an analyte (GET /v1/analytes).", "calcium"))
+    code = CodeField(allow_none=True, metadata=_about("LOINC code, or {system, code}.", "17861-6"))
+    value = DecimalField(required=True, metadata=_about("The number, kept to the letter.", "11.9"))
+    comparator = TextField(
+        allow_none=True, metadata=_about("How the true value lies to the number: <, <=, >=, >.", "<")
+    )
+    unit = UnitField(required=True, metadata=_about("Unit as reported.", "mg/dL"))
+    reference_range = Nested(RangeShape, allow_none=True)
+    status = ChoiceField(Status, allow_none=True, metadata=_about("Status of the result; the panel's where left out."))
+    note = TextField(allow_none=True, metadata=_about("A remark of the laboratory."))
+
+    @validates_schema(skip_on_field_errors=False)
+    def _check_name(self, data: Mapping[str, Any], **_: Any) -> None:
+        if data.get("analyte") is None and data.get("code") is None:
+            hint = "name the analyte, or give its LOINC code"
+            raise ValidationError(Said("is required where there is no code", "required", hint), "analyte")
+
+
+class PanelShape(Strict):
+    """The results of one specimen or collection."""
+
+    patient = Nested(PatientShape, required=True)
+    accession = TextField(
+        allow_none=True, metadata=_about("Laboratory's number of the specimen or order.", "A-2026-000123")
+    )
+    collected_at = InstantField(
+        required=True, metadata=_about("When the specimen was taken.", "2026-11-20T08:12:00+01:00")
+    )
+    issued_at = InstantField(
+        allow_none=True, metadata=_about("When the laboratory released this version; tells versions apart.")
+    )
+    status = ChoiceField(Status, allow_none=True, metadata=_about("Status of all results; the stricter one counts."))
+    results = List(Nested(ResultShape), required=True, validate=Length(min=1, max=MAX_RESULTS))
+    note = TextField(allow_none=True, metadata=_about("A remark on the panel."))
+
+
+_SHAPE = PanelShape()
+
+
+def read(body: bytes, *, now: datetime) -> Panel:
+    """The panel in a message received ``now``.
+
+    Raises ``BadInput`` with every fault of shape in it; faults of meaning are for the judgement to find.
+    """
+    return read_value(parse(body), now=now)
+
+
+def read_value(sent: Any, *, now: datetime) -> Panel:
+    """The panel in a JSON value as ``strict_json.parse`` answers it. Raises ``BadInput``."""
+    _check_length(sent)
+    try:
+        shaped: Any = _SHAPE.load(sent)
+        faults = list(_future(shaped, now, sent))
+    except ValidationError as error:
+        valid = error.valid_data if isinstance(error.valid_data, dict) else {}
+        faults = [*_faults(error.messages, sent), *_future(valid, now, sent)]
+    if faults:
+        raise BadInput(faults)
+    return _panel(shaped)
+
+
+def _check_length(sent: Any) -> None:
+    """Refuse a panel of far too many results before any of them is looked at."""
+    results = sent.get("results") if isinstance(sent, dict) else None
+    if isinstance(results, list) and len(results) > MAX_RESULTS:
+        detail = f"must have 1 to {MAX_RESULTS} entries"
+        raise BadInput([Fault(pointer="/results", code="too-many", detail=detail, hint="send several panels")])
+
+
+def _future(shaped: Mapping[str, Any], now: datetime, sent: Any) -> Iterator[Fault]:
+    for name in ("collected_at", "issued_at"):
+        moment = shaped.get(name)
+        if moment is not None and moment > now + _CLOCK:
+            yield Fault(
+                pointer=f"/{name}", code="time-in-future", detail="lies in the future", value=_shown(sent[name])
+            )
+
+
+def _faults(messages: Any, sent: Any) -> Iterator[Fault]:
+    for path, said in _leaves(messages, ()):
+        yield _fault(path, said, sent)
+
+
+def _leaves(messages: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    if isinstance(messages, Mapping):
+        for step, below in messages.items():
+            yield from _leaves(below, path if step == "_schema" else (*path, step))
+    else:
+        yield from ((path, said) for said in messages)
+
+
+# What marshmallow itself says, in our words: (code, detail).
+_WORDS = {
+    "Missing data for required field.": ("required", "is required"),
+    "Unknown field.": ("unknown-field", "is not a field here"),
+    "Field may not be null.": ("null", "must not be null"),
+    "Invalid input type.": ("type", "must be an object"),
+    "Not a valid list.": ("type", "must be a list"),
+}
+
+
+def _fault(path: Sequence[str | int], said: str, sent: Any) -> Fault:
+    pointer = "".join(f"/{escape(step)}" for step in path)
+    if isinstance(said, Said):
+        code, detail, hint = said.code, str(said), said.hint
+    else:
+        code, detail = _WORDS.get(said, ("invalid", f"must have 1 to {MAX_RESULTS} entries"))
+        hint = _nearest(path) if code == "unknown-field" else None
+    return Fault(pointer=pointer, code=code, detail=detail, value=_shown(_at(sent, path)), hint=hint)
+
+
+def _nearest(path: Sequence[str | int]) -> str | None:
+    """The known name most like an unknown one."""
+    schema: Schema = _SHAPE
+    for step in path[:-1]:
+        if isinstance(step, str):
+            below = schema.fields[step]
+            inner = below.inner if isinstance(below, List) else below
+            schema = inner.schema if isinstance(inner, Nested) else schema
+    close = get_close_matches(str(path[-1]), schema.fields, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(schema.fields)}"
+
+
+def _at(sent: Any, path: Sequence[str | int]) -> Any:
+    for step in path:
+        try:
+            sent = sent[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return sent
+
+
+def _shown(value: Any) -> Any:
+    """What was sent, short enough to be shown back to the sender."""
+    if isinstance(value, str):
+        return value if len(value) <= 100 else f"{value[:100]}…"
+    return value if value is None or isinstance(value, bool) else None
+
+
+def _panel(shaped: Mapping[str, Any]) -> Panel:
+    patient = shaped["patient"]
+    status = shaped.get("status") or Status.FINAL
+    return Panel(
+        patient=Patient(
+            identifier=patient["id"],
+            authority=patient.get("authority"),
+            sex=patient.get("sex") or Sex.UNKNOWN,
+            born=patient.get("birth_date"),
+            name=patient.get("name"),
+        ),
+        collected_at=shaped["collected_at"],
+        issued_at=shaped.get("issued_at"),
+        accession=shaped.get("accession"),
+        pregnant=patient.get("pregnant"),
+        trimester=patient.get("trimester"),
+        age_years=patient.get("age_years"),
+        note=shaped.get("note"),
+        results=tuple(_result(index, one, status) for index, one in enumerate(shaped["results"])),
+    )
+
+
+def _result(index: int, shaped: Mapping[str, Any], of_panel: Status) -> Result:
+    text, number = shaped["value"]
+    return Result(
+        pointer=f"/results/{index}",
+        sender_id=shaped.get("id"),
+        analyte=shaped.get("analyte"),
+        code=shaped.get("code"),
+        text=text,
+        number=number,
+        comparator=shaped.get("comparator") or "",
+        unit=shaped["unit"],
+        range=_range(shaped.get("reference_range")),
+        status=stricter(of_panel, shaped.get("status") or of_panel),
+        note=shaped.get("note"),
+    )
+
+
+def _range(shaped: Mapping[str, Any] | None) -> SentRange | None:
+    low, high = (shaped.get("low"), shaped.get("high")) if shaped else (None, None)
+    if shaped is None or (low is None and high is None):
+        return None
+    return SentRange(low=low and low[1], high=high and high[1], unit=shaped.get("unit"))

@@ -1,0 +1,134 @@
+"""JSON as RFC 8259 has it, and nothing beside it.
+
+Law: nothing is read that two readers could understand differently. Numbers keep their text; a key that stands twice,
+NaN, a lone surrogate and a nesting bomb are refused with their place.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from service.domain.errors import BadInput, Fault
+
+MAX_DEPTH = 32
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)', re.DOTALL)
+_UNUSABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+class Number(str):
+    """The text of a JSON number: ``3.50`` stays ``3.50``."""
+
+    __slots__ = ()
+
+
+class _Repeating(dict[str, Any]):
+    """An object in which keys stood more than once."""
+
+    __slots__ = ("repeated",)
+    repeated: list[str]
+
+
+class _NotANumber(Exception):
+    pass
+
+
+def parse(body: bytes) -> Any:
+    """The value in ``body``: dicts, lists, texts, ``Number``, booleans and None.
+
+    Raises ``BadInput`` naming line and column, or a JSON Pointer.
+    """
+    text = _decode(body)
+    try:
+        value = json.loads(
+            text,
+            parse_float=Number,
+            parse_int=Number,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_object,
+        )
+    except json.JSONDecodeError as error:
+        raise _broken(f"not JSON: {error.msg}", error.lineno, error.colno) from None
+    except _NotANumber:
+        raise _constant(text) from None
+    except RecursionError:
+        raise _too_deep() from None
+    faults = list(_faults(value, "", depth=0))
+    if faults:
+        raise BadInput(faults, kind="invalid-json")
+    return value
+
+
+def _decode(body: bytes) -> str:
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = body[: error.start].decode("utf-8", "replace")
+        line, column = _place(before, len(before))
+        raise _broken("not UTF-8", line, column) from None
+
+
+def _refuse_constant(_name: str) -> None:
+    raise _NotANumber
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    names = [name for name, _ in pairs]
+    repeating = _Repeating(found)
+    repeating.repeated = sorted({name for name in names if names.count(name) > 1})
+    return repeating
+
+
+def _constant(text: str) -> BadInput:
+    match = next(match for match in _TOKEN.finditer(text) if match[1])
+    line, column = _place(text, match.start())
+    return _broken(f"not JSON: {match[1]} is not a number", line, column)
+
+
+def _place(text: str, position: int) -> tuple[int, int]:
+    """Line and column, counted from 1."""
+    return text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
+
+
+def _broken(detail: str, line: int, column: int) -> BadInput:
+    where = f"{detail}, at line {line}, column {column}"
+    return BadInput([Fault(pointer="", code="json-invalid", detail=where)], kind="invalid-json")
+
+
+def _too_deep() -> BadInput:
+    detail = f"nested more than {MAX_DEPTH} levels deep"
+    return BadInput([Fault(pointer="", code="json-too-deep", detail=detail)], kind="invalid-json")
+
+
+def _faults(value: Any, pointer: str, *, depth: int) -> Iterator[Fault]:
+    if depth > MAX_DEPTH:
+        raise _too_deep()
+    if isinstance(value, str) and _UNUSABLE.search(value):
+        detail = "holds a NUL or half a surrogate pair, which cannot be kept"
+        yield Fault(pointer=pointer, code="text-unusable", detail=detail)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _faults(item, f"{pointer}/{index}", depth=depth + 1)
+    elif isinstance(value, dict):
+        yield from _object_faults(value, pointer, depth=depth)
+
+
+def _object_faults(value: dict[str, Any], pointer: str, *, depth: int) -> Iterator[Fault]:
+    if isinstance(value, _Repeating):
+        for name in value.repeated:
+            detail = "this key stands more than once in the object"
+            yield Fault(pointer=f"{pointer}/{escape(name)}", code="key-repeated", detail=detail)
+    for name, item in value.items():
+        if _UNUSABLE.search(name):
+            yield Fault(pointer=pointer, code="text-unusable", detail="a key holds a NUL or half a surrogate pair")
+        else:
+            yield from _faults(item, f"{pointer}/{escape(name)}", depth=depth + 1)
+
+
+def escape(step: str | int) -> str:
+    """One step of a JSON Pointer (RFC 6901)."""
+    return str(step).replace("~", "~0").replace("/", "~1")
