@@ -1,0 +1,141 @@
+"""From a panel as sent to the versions of results that it brings.
+
+Law: pure. Each place of the panel becomes exactly one arrival: a duplicate of something held, or a new version of it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from service.domain.analytes import LOINC, Analytes
+from service.domain.errors import BadInput, Fault
+from service.domain.identity import fingerprint, identity
+from service.domain.panels import Panel, Result
+from service.domain.timeline import Held, Version, current
+from service.storage.results import KeptVersion
+
+LOINC_NAMES = frozenset({LOINC, "urn:oid:2.16.840.1.113883.6.1", "LN", "LOINC"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """One place of a panel.
+
+    ``current``: it is the version that counts. ``duplicate``: the version was held already. ``known``: the result was
+    held before in some version, so that what is already judged may change.
+    """
+
+    held: Held
+    identity: str = field(repr=False)
+    fingerprint: str
+    current: bool
+    duplicate: bool = False
+    known: bool = False
+    panel: str | None = None
+    notice: str | None = None
+
+
+def analyte_of(result: Result, analytes: Analytes) -> str | None:
+    """The analyte that a result is of: by name, or by LOINC code.
+
+    Raises ``BadInput`` when the name and the code contradict each other.
+    """
+    named = analytes.named(result.analyte) if result.analyte is not None else None
+    loinc = result.code is not None and result.code.system in LOINC_NAMES
+    coded = analytes.coded(result.code.code) if result.code is not None and loinc else None
+    if named and coded and named is not coded:
+        detail = f"the analyte is {named.key}, but the code is one of {coded.key}"
+        raise BadInput([Fault(pointer=f"{result.pointer}/code", code="analyte-contradicts-code", detail=detail)])
+    found = named or (coded if result.analyte is None else None)
+    return found.key if found else None
+
+
+def identities(panel: Panel, source: str, analytes: Analytes) -> tuple[tuple[str | None, str], ...]:
+    """Analyte and identity of each place of a panel.
+
+    Raises ``BadInput`` when two places are the same result.
+    """
+    found = tuple(
+        (analyte, identity(source, panel, result, analyte=analyte))
+        for result, analyte in ((result, analyte_of(result, analytes)) for result in panel.results)
+    )
+    faults = [
+        Fault(
+            pointer=result.pointer,
+            code="result-repeated",
+            detail="the panel holds this result twice",
+            hint="give each of them an id of its own (results[].id)",
+        )
+        for place, (result, (_, name)) in enumerate(zip(panel.results, found, strict=True))
+        if any(name == earlier for _, earlier in found[:place])
+    ]
+    if faults:
+        raise BadInput(faults)
+    return found
+
+
+def arrivals(
+    panel: Panel,
+    names: Sequence[tuple[str | None, str]],
+    *,
+    kept: Mapping[str, Sequence[KeptVersion]],
+    ruleset: str,
+    new_id: Callable[[], str],
+) -> tuple[Arrival, ...]:
+    """What a panel brings, given the ``kept`` versions of its results."""
+    return tuple(
+        _arrival(panel, result, analyte=analyte, name=name, kept=kept.get(name, ()), ruleset=ruleset, new_id=new_id)
+        for result, (analyte, name) in zip(panel.results, names, strict=True)
+    )
+
+
+def _arrival(
+    panel: Panel,
+    result: Result,
+    *,
+    analyte: str | None,
+    name: str,
+    kept: Sequence[KeptVersion],
+    ruleset: str,
+    new_id: Callable[[], str],
+) -> Arrival:
+    print_ = fingerprint(panel, result)
+    # The same words issued at another time are another version: a correction may be corrected back.
+    same = next((o for o in kept if (o.fingerprint, o.version.issued_at) == (print_, panel.issued_at)), None)
+    number = same.version.number if same else len(kept) + 1
+    version = Version(number=number, status=result.status, issued_at=panel.issued_at)
+    counts = current([*(one.version for one in kept if one is not same), same.version if same else version])
+    return Arrival(
+        held=_held(
+            panel, result, key=kept[0].result if kept else new_id(), version=number, analyte=analyte, ruleset=ruleset
+        ),
+        identity=name,
+        fingerprint=print_,
+        current=same.current if same else counts is version,
+        duplicate=same is not None,
+        known=bool(kept),
+        panel=same.panel if same else None,
+        notice=None if same or not kept else _notice(result, counts is version),
+    )
+
+
+def _held(panel: Panel, result: Result, *, key: str, version: int, analyte: str | None, ruleset: str) -> Held:
+    return Held(
+        key=key,
+        version=version,
+        result=result,
+        analyte=analyte,
+        status=result.status,
+        collected_at=panel.collected_at,
+        pregnant=panel.pregnant,
+        trimester=panel.trimester,
+        age_years=panel.age_years,
+        ruleset=ruleset,
+    )
+
+
+def _notice(result: Result, counts: bool) -> str | None:
+    if not counts:
+        return "a version of this result that outranks this one is held; this one is kept but does not count"
+    if not result.status.corrects:
+        return f"another version of this result was held, and the status {result.status} does not announce a correction"
+    return None
