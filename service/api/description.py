@@ -1,0 +1,100 @@
+"""The OpenAPI document, made from the very routes and schemas that answer.
+
+Law: a route is described where it is written; what all routes have in common is added here.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask
+from flask_smorest import Api, Blueprint
+from marshmallow import RAISE
+from marshmallow.fields import Field
+
+from service import __version__
+from service.api import guard
+from service.api.problems import MEDIA_TYPE
+from service.api.reading import QueryParser
+from service.api.shapes import ProblemShape
+
+
+class Door(Blueprint):
+    """A blueprint whose queries are refused in our own way."""
+
+    ARGUMENTS_PARSER = QueryParser(unknown=RAISE)
+
+
+class Description(Api):
+    """flask-smorest's part that describes; errors are answered by ``problems``."""
+
+    def _register_error_handlers(self) -> None:
+        """Leave errors alone."""
+
+
+def refuses(*statuses: int) -> Callable[[Any], Any]:
+    """Describe the problems with which a route can answer."""
+
+    def describe(view: Any) -> Any:
+        for status in statuses:
+            view = Blueprint.alt_response(
+                _BLANK, status, schema=ProblemShape, content_type=MEDIA_TYPE, description="A problem (RFC 9457)."
+            )(view)
+        return view
+
+    return describe
+
+
+_BLANK = Blueprint("blank", __name__)
+
+
+def described(_converter: Any, field: Field[Any], **_: Any) -> dict[str, Any]:
+    """What a field of ours says of itself."""
+    told: dict[str, Any] = dict(getattr(field, "described", {}))
+    if field.allow_none and "oneOf" in told:
+        told["oneOf"] = [*told["oneOf"], {"type": "null"}]
+    if field.allow_none and "enum" in told:
+        told["enum"] = [*told["enum"], None]
+    return told
+
+
+def register(app: Flask, doors: list[Blueprint]) -> Api:
+    """Describe and register the doors of the app."""
+    app.config.update(
+        API_TITLE="lab-alerts", API_VERSION=__version__, OPENAPI_VERSION="3.1.0", API_SPEC_OPTIONS=_options()
+    )
+    api = Description(app)
+    converter = api.ma_plugin.converter
+    converter.attribute_functions.insert(1, described.__get__(converter))
+    api.spec.components.security_scheme("key", {"type": "http", "scheme": "bearer", "description": _KEY})
+    for door in doors:
+        api.register_blueprint(door)
+    _name_scopes(app, api)
+    return api
+
+
+_KEY = "An API key, made with `lab-alerts keys add`."
+
+
+def _options() -> dict[str, Any]:
+    return {
+        "info": {
+            "description": (
+                "Receives laboratory panels, flags possible hypercalcemia, raised ALP, anemia and thrombocytopenia "
+                "by published limits, explains every flag, and answers with the flag history. Educational decision "
+                "support, not a diagnosis."
+            ),
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        }
+    }
+
+
+def _name_scopes(app: Flask, api: Api) -> None:
+    """Say of each described route which scope it needs; the guard knows."""
+    paths: dict[str, Any] = api.spec._paths  # noqa: SLF001  apispec has no other way to complete a path
+    for rule in app.url_map.iter_rules():
+        path = rule.rule.replace("<string:", "{").replace("<", "{").replace(">", "}")
+        wanted = guard.scope_of(app, rule.endpoint)
+        for operation in paths.get(path, {}).values():
+            if isinstance(operation, dict) and wanted:
+                operation["security"] = [{"key": []}]
+                operation["x-scope"] = wanted

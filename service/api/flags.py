@@ -1,0 +1,77 @@
+"""The flag history: every flag ever raised, with what became of it.
+
+Law: a flag that no longer stands is shown with its state; it is never left out unless the caller asks for that.
+"""
+
+from typing import Any
+
+from flask import Response, jsonify, request, url_for
+
+from service.api import answers
+from service.api.description import Door, refuses
+from service.api.guard import means, scope
+from service.api.reading import AllFlagsQuery, FlagQuery, cursor_after, cursor_for, flag_filter, query_with
+from service.api.shapes import FlagPageShape, FlagViewShape
+from service.storage import history, patients
+
+door = Door("flags", __name__, url_prefix="/v1", description="Flags and their history")
+
+
+@door.route("/flags")
+@scope("flags:read")
+@door.arguments(AllFlagsQuery, location="query")
+@refuses(400, 401, 403, 404, 409, 503)
+@door.response(200, FlagPageShape)
+def index(query: dict[str, Any]) -> Response:
+    """Flags of everybody
+
+    Every flag ever raised, by time of collection, newest first; also those that were superseded or withdrawn.
+    """
+    return _page(query, query.get("patient"))
+
+
+@door.route("/patients/<string:patient_id>/flags")
+@scope("flags:read")
+@door.arguments(FlagQuery, location="query")
+@refuses(400, 401, 403, 404, 409, 503)
+@door.response(200, FlagPageShape)
+def of_patient(query: dict[str, Any], patient_id: str) -> Response:
+    """Flags of one patient
+
+    Every flag ever raised for the patient with this identifier, by time of collection, newest first.
+    """
+    return _page(query, patient_id)
+
+
+def _page(query: dict[str, Any], identifier: str | None) -> Response:
+    with means().database.reading() as connection:
+        who = patients.named(connection, identifier, query.get("authority")) if identifier is not None else None
+        wanted = flag_filter(query, who.id if who else None)
+        after, limit = cursor_after(query, wanted), query["limit"]
+        rows = history.flag_page(connection, wanted, after=after, limit=limit + 1)
+    following = None
+    if len(rows) > limit:
+        last = rows[limit - 1]
+        cursor = cursor_for((last.collected_at, last.id), wanted)
+        parameters = {**query_with(cursor).to_dict(flat=False), **(request.view_args or {})}
+        following = url_for(request.endpoint or "", _external=True, **parameters)
+    page = {"items": [answers.flag_row(row) for row in rows[:limit]], "next": following}
+    response = jsonify(page | {"intended_use": means().catalogue.intended_use})
+    if following:
+        response.headers["Link"] = f'<{following}>; rel="next"'
+    return response
+
+
+@door.route("/flags/<string:flag_id>")
+@scope("flags:read")
+@refuses(401, 403, 404, 503)
+@door.response(200, FlagViewShape)
+def show(flag_id: str) -> Response:
+    """One flag
+
+    The flag with the whole explanation: the value as sent and as converted, the limit and where it comes from, the
+    rule and its version, the note, the sources, what would change the answer, and everything that was told of it.
+    """
+    with means().database.reading() as connection:
+        view = history.flag_view(connection, flag_id)
+    return jsonify(answers.flag_view(view, means().catalogue.intended_use))

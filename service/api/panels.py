@@ -1,0 +1,79 @@
+"""Panels: in at the one door, and out again by id.
+
+Law: nothing is answered before it is kept.
+"""
+
+from typing import Any
+
+from flask import Response, g, jsonify, url_for
+
+from service.api import answers, guard
+from service.api.description import Door, refuses
+from service.api.guard import means, scope
+from service.api.reading import PanelQuery, body, strict_handling
+from service.api.shapes import PanelAnswerShape, ReceiptShape
+from service.flows.intake import Receipt, take_in
+from service.formats import native
+from service.storage import history, panels, patients
+from service.storage.panels import Message
+
+door = Door("panels", __name__, url_prefix="/v1", description="Laboratory panels")
+
+_PREFER = {
+    "in": "header",
+    "name": "Prefer",
+    "schema": {"type": "string"},
+    "description": "handling=strict refuses the panel when any of its results cannot be judged (RFC 7240).",
+}
+
+
+@door.route("/panels", methods=["POST"], parameters=[_PREFER])
+@scope("panels:write")
+@door.doc(requestBody={"required": True, "content": {native.MEDIA_TYPE: {"schema": native.PanelShape}}})
+@door.arguments(PanelQuery, location="query")
+@refuses(400, 401, 403, 413, 415, 422, 503)
+@door.alt_response(200, schema=ReceiptShape, description="Everything in it was held already, or it was a dry run.")
+@door.response(201, ReceiptShape, description="The panel was judged and kept.")
+def send(query: dict[str, Any]) -> Response:
+    """Send a panel
+
+    Judges every result of the panel together with what is held of the patient, keeps it, and answers with a verdict
+    on each result, the flags that stand on it and what changed. Sending the same panel again changes nothing.
+    """
+    now, sent, strict = guard.now(), body(native.MEDIA_TYPE), strict_handling()
+    message = Message(
+        body=sent,
+        content_type=native.MEDIA_TYPE,
+        source=guard.key().source,
+        key_id=guard.key().id,
+        request_id=g.request_id,
+        received_at=now,
+    )
+    found = take_in(native.read(sent, now=now), message, means(), dry_run=query["dry_run"], strict=strict)
+    return _answer(found, strict=strict)
+
+
+def _answer(found: Receipt, *, strict: bool) -> Response:
+    response = jsonify(answers.receipt(found, means().catalogue))
+    if found.id is not None:
+        response.headers["Location"] = url_for("panels.show", panel_id=found.id)
+        response.status_code = 200 if found.duplicate else 201
+    if strict:
+        response.headers["Preference-Applied"] = "handling=strict"
+    return response
+
+
+@door.route("/panels/<string:panel_id>")
+@scope("flags:read")
+@refuses(401, 403, 404, 503)
+@door.response(200, PanelAnswerShape)
+def show(panel_id: str) -> Response:
+    """One panel
+
+    What was sent, to the letter, and how each result is judged now.
+    """
+    with means().database.reading() as connection:
+        kept = panels.panel(connection, panel_id)
+        patient = patients.get(connection, kept.patient_id)
+        rows = history.panel_rows(connection, kept.patient_id, [(item.result, item.version) for item in kept.items])
+    return jsonify(answers.panel(kept, patient, rows, intended_use=means().catalogue.intended_use))

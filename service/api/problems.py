@@ -1,0 +1,220 @@
+"""Problems: every kind of refusal, once, with what to do about it (RFC 9457).
+
+Law: all faults are told at once, each with its place and a remedy; nothing of the inside is told.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import structlog
+from flask import Flask, Response, g
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+
+from service.domain.errors import Ambiguous, BadInput, Fault, NotFound, Unavailable
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """A kind of refusal. ``remedy`` is what the caller can do."""
+
+    slug: str
+    status: int
+    title: str
+    remedy: str
+
+    @property
+    def type(self) -> str:
+        return f"/problems/{self.slug}"
+
+
+def _table(*problems: Problem) -> Mapping[str, Problem]:
+    return {problem.slug: problem for problem in problems}
+
+
+PROBLEMS = _table(
+    Problem(
+        slug="invalid-json",
+        status=400,
+        title="The body is not JSON",
+        remedy="Send one JSON value in UTF-8. The detail names line and column, or the place of a repeated key.",
+    ),
+    Problem(
+        slug="invalid-query",
+        status=400,
+        title="The query is not valid",
+        remedy="Correct the parameters named in errors; each pointer is the name of a parameter.",
+    ),
+    Problem(
+        slug="invalid-cursor",
+        status=400,
+        title="The cursor is not valid here",
+        remedy="Take the cursor from the next link of the same query, or begin without one.",
+    ),
+    Problem(
+        slug="unauthenticated",
+        status=401,
+        title="No valid API key",
+        remedy="Send Authorization: Bearer with a key that has not expired or been revoked.",
+    ),
+    Problem(
+        slug="forbidden",
+        status=403,
+        title="The API key may not do this",
+        remedy="Use a key with the scope that the detail names.",
+    ),
+    Problem(slug="not-found", status=404, title="There is no such thing", remedy="Check the path and the id in it."),
+    Problem(
+        slug="method-not-allowed",
+        status=405,
+        title="The method is not allowed here",
+        remedy="Use one of the methods in the Allow header.",
+    ),
+    Problem(
+        slug="ambiguous-patient",
+        status=409,
+        title="Several patients have this identifier",
+        remedy="Repeat the request with authority set to one of those that the detail lists.",
+    ),
+    Problem(
+        slug="body-too-large",
+        status=413,
+        title="The body is too large",
+        remedy="Send fewer results in a message. The limit is LAB_ALERTS_MAX_BODY_BYTES.",
+    ),
+    Problem(
+        slug="unsupported-media-type",
+        status=415,
+        title="The media type is not read here",
+        remedy="Send Content-Type: application/json.",
+    ),
+    Problem(
+        slug="invalid-panel",
+        status=422,
+        title="The panel cannot be read",
+        remedy="Correct every fault in errors and send the panel again. Nothing of it was kept.",
+    ),
+    Problem(
+        slug="not-judgeable",
+        status=422,
+        title="Not every result can be judged, and strict handling was asked for",
+        remedy="Correct the faults in errors, or send without Prefer: handling=strict to have the rest judged.",
+    ),
+    Problem(
+        slug="bad-request",
+        status=400,
+        title="The request cannot be understood",
+        remedy="Check the request line and the headers.",
+    ),
+    Problem(
+        slug="internal-error",
+        status=500,
+        title="The service has failed",
+        remedy="Send the same request again later. If it fails again, tell the operator the Request-Id.",
+    ),
+    Problem(
+        slug="unavailable",
+        status=503,
+        title="The service cannot do this now",
+        remedy="Send the same request again after the seconds in Retry-After. Nothing of it was kept.",
+    ),
+)
+
+_BY_STATUS = {
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "body-too-large",
+    415: "unsupported-media-type",
+}
+
+
+class Refused(Exception):
+    """A refusal that an API view or its guards decide on. ``kind`` names the documented problem."""
+
+    def __init__(self, kind: str, detail: str, *, headers: Mapping[str, str] | None = None) -> None:
+        self.kind, self.detail, self.headers = kind, detail, headers or {}
+        super().__init__(kind)
+
+
+def problem(
+    kind: str, detail: str, *, faults: Iterable[Fault] = (), headers: Mapping[str, str] | None = None
+) -> Response:
+    """The answer that refuses a request."""
+    known = PROBLEMS[kind]
+    body: dict[str, Any] = {
+        "type": known.type,
+        "title": known.title,
+        "status": known.status,
+        "detail": detail,
+        "remedy": known.remedy,
+        "instance": f"urn:request:{g.get('request_id', '')}",
+        "requestId": g.get("request_id", ""),
+    }
+    errors = [_error(fault) for fault in faults]
+    if errors:
+        body["errors"] = errors
+    return Response(orjson.dumps(body), known.status, headers, content_type=MEDIA_TYPE)
+
+
+def _error(fault: Fault) -> dict[str, Any]:
+    told = {"pointer": fault.pointer, "code": fault.code, "detail": fault.detail}
+    optional = {"value": fault.value, "hint": fault.hint}
+    return told | {name: value for name, value in optional.items() if value is not None}
+
+
+def _bad_input(error: BadInput) -> Response:
+    count = len(error.faults)
+    detail = (
+        error.faults[0].detail if count == 1 and not error.faults[0].pointer else f"{count} fault{'s' * (count > 1)}"
+    )
+    return problem(error.kind, detail, faults=error.faults)
+
+
+def _not_found(error: NotFound) -> Response:
+    return problem("not-found", f"there is no such {error.thing}")
+
+
+def _ambiguous(error: Ambiguous) -> Response:
+    return problem("ambiguous-patient", f"assigned by: {', '.join(error.choices)}")
+
+
+def _unavailable(error: Unavailable) -> Response:
+    structlog.get_logger().warning("unavailable", why=error.why)
+    return problem("unavailable", error.why, headers={"Retry-After": str(error.retry_after)})
+
+
+def _refused(error: Refused) -> Response:
+    return problem(error.kind, error.detail, headers=error.headers)
+
+
+def _http(error: HTTPException) -> Response:
+    status = error.code or 500
+    kind = _BY_STATUS.get(status, "bad-request" if status < 500 else "internal-error")
+    headers = {}
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        headers["Allow"] = ", ".join(sorted(error.valid_methods))
+    if isinstance(error, RequestEntityTooLarge):
+        headers["Connection"] = "close"  # the rest of the body is not read
+    return problem(
+        kind, PROBLEMS[kind].title if kind in _BY_STATUS.values() else HTTPStatus(status).phrase, headers=headers
+    )
+
+
+def _failed(error: Exception) -> Response:
+    structlog.get_logger().error("request failed", exc_info=error)
+    return problem("internal-error", "the request was not carried out")
+
+
+def register(app: Flask) -> None:
+    """Answer every error of the app as a problem."""
+    app.register_error_handler(BadInput, _bad_input)
+    app.register_error_handler(NotFound, _not_found)
+    app.register_error_handler(Ambiguous, _ambiguous)
+    app.register_error_handler(Unavailable, _unavailable)
+    app.register_error_handler(Refused, _refused)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _failed)

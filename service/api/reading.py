@@ -1,0 +1,161 @@
+"""Reading requests: media types, preferences, queries and cursors.
+
+Law: what is not understood is refused with its name; nothing is ignored but headers.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+from flask import Request, request
+from marshmallow import RAISE, Schema, ValidationError, fields
+from marshmallow.validate import OneOf, Range
+from webargs.flaskparser import FlaskParser
+from werkzeug.datastructures import MultiDict
+
+from service.api.problems import Refused
+from service.domain.errors import BadInput, Fault
+from service.domain.rules import Finding, Severity
+from service.storage.history import FlagFilter, Place
+from service.storage.tables import FLAG_STATES
+
+PAGE = 50
+MAX_PAGE = 200
+
+
+def body(media_type: str) -> bytes:
+    """The bytes of the request, which must be of a media type."""
+    if request.mimetype != media_type:
+        raise Refused("unsupported-media-type", f"send Content-Type: {media_type}", headers={"Accept-Post": media_type})
+    if request.content_encoding:
+        raise Refused("unsupported-media-type", "send the body without Content-Encoding")
+    return request.get_data(cache=False)
+
+
+def strict_handling() -> bool:
+    """Was ``Prefer: handling=strict`` sent (RFC 7240)?"""
+    preferences = ",".join(request.headers.getlist("Prefer")).lower().split(",")
+    return any(one.partition(";")[0].replace(" ", "").replace('"', "") == "handling=strict" for one in preferences)
+
+
+class QueryParser(FlaskParser):
+    """Reads queries with a schema, and refuses them as a problem."""
+
+    def handle_error(self, error: ValidationError, req: Request, schema: Schema, **_: Any) -> NoReturn:
+        messages: Any = error.messages
+        faults = [_fault(name, said[0], schema) for name, said in _flat(messages.get("query", messages))]
+        raise BadInput(faults, kind="invalid-query")
+
+
+def _flat(messages: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    return [
+        (name, said if isinstance(said, list) else [next(iter(said.values()))[0]]) for name, said in messages.items()
+    ]
+
+
+def _fault(name: str, said: str, schema: Schema) -> Fault:
+    if said != "Unknown field.":
+        return Fault(pointer=name, code="parameter-invalid", detail=said)
+    close = get_close_matches(name, schema.fields, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(schema.fields)}" if schema.fields else None
+    return Fault(pointer=name, code="parameter-unknown", detail="is not a parameter here", hint=hint)
+
+
+class Query(Schema):
+    """A query in which nothing unknown may stand."""
+
+    class Meta:
+        unknown = RAISE
+
+
+class PanelQuery(Query):
+    """Parameters of sending a panel."""
+
+    dry_run = fields.Boolean(
+        load_default=False, metadata={"description": "Judge the panel beside what is held, and keep nothing of it."}
+    )
+
+
+class Moment(fields.AwareDateTime):
+    """A time that must say its offset."""
+
+    default_error_messages = {
+        "invalid": "is not a time; write for example 2026-11-20T08:12:00Z",
+        "invalid_awareness": "has no offset; write for example 2026-11-20T08:12:00Z (a plus sign is %2B in a query)",
+    }
+
+    def _deserialize(self, value: Any, *rest: Any, **options: Any) -> datetime:
+        try:
+            return super()._deserialize(value, *rest, **options).astimezone(UTC)
+        except OverflowError:
+            raise self.make_error("invalid", input=value, obj_type="datetime") from None
+
+
+def _listed(choices: Any, description: str) -> fields.List[str]:
+    words = fields.String(validate=OneOf([str(choice) for choice in choices], error="accepted: {choices}"))
+    return fields.List(words, metadata={"description": description, "explode": True})
+
+
+class FlagQuery(Query):
+    """Parameters of a flag history."""
+
+    finding = _listed(Finding, "Only these findings; may be repeated.")
+    severity = _listed(Severity, "Only these severities; may be repeated.")
+    state = _listed(FLAG_STATES, "Only these states; may be repeated.")
+    source = fields.List(fields.String(), metadata={"description": "Only flags from these sources; may be repeated."})
+    collected_from = Moment(metadata={"description": "Only results collected at this time or later."})
+    collected_to = Moment(metadata={"description": "Only results collected at this time or earlier."})
+    authority = fields.String(metadata={"description": "Assigning authority of the patient's identifier."})
+    limit = fields.Integer(load_default=PAGE, validate=Range(1, MAX_PAGE), metadata={"description": "Flags in a page."})
+    cursor = fields.String(metadata={"description": "Where the page begins: taken from the next link."})
+
+
+class AllFlagsQuery(FlagQuery):
+    """Parameters of the flag history of everybody."""
+
+    patient = fields.String(metadata={"description": "Only this patient, by identifier."})
+
+
+def flag_filter(query: Mapping[str, Any], patient: str | None) -> FlagFilter:
+    """The filter that a query asks for."""
+    names = ("finding", "severity", "state", "source", "collected_from", "collected_to")
+    return FlagFilter(patient=patient, **{name: query[name] for name in names if name in query})
+
+
+def cursor_after(query: Mapping[str, Any], wanted: FlagFilter) -> Place | None:
+    """Where a page begins. Raises ``Refused`` when the cursor is not one, or is of another query."""
+    sent = query.get("cursor")
+    if sent is None:
+        return None
+    try:
+        at, name, bound = json.loads(base64.b64decode(sent + "=" * (-len(sent) % 4), altchars=b"-_", validate=True))
+        place = datetime.fromisoformat(at).astimezone(UTC), str(name)
+    except (ValueError, TypeError, binascii.Error, OverflowError, RecursionError):
+        raise Refused("invalid-cursor", "the cursor cannot be read") from None
+    if bound != _digest(wanted):
+        raise Refused("invalid-cursor", "the cursor belongs to a query with other filters")
+    return place
+
+
+def cursor_for(place: Place, wanted: FlagFilter) -> str:
+    """The cursor of the page that begins after a place."""
+    text = json.dumps([place[0].isoformat(), place[1], _digest(wanted)])
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _digest(wanted: FlagFilter) -> str:
+    said = [wanted.patient, *(sorted(getattr(wanted, name)) for name in ("finding", "severity", "state", "source"))]
+    moments = [str(wanted.collected_from), str(wanted.collected_to)]
+    return hashlib.sha256(json.dumps([*said, *moments]).encode()).hexdigest()[:16]
+
+
+def query_with(cursor: str) -> MultiDict[str, str]:
+    """The query of this request, with another cursor."""
+    query = MultiDict(request.args)
+    query["cursor"] = cursor
+    return query

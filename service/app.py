@@ -1,0 +1,46 @@
+"""The one place where the parts meet.
+
+Law: everything is put together here, from the settings, and nowhere else.
+"""
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from service import logs
+from service.api import description, flags, guard, health, knowledge, panels, problems, requests
+from service.api.provider import OrjsonProvider
+from service.catalogue.load import load
+from service.config import Settings
+from service.flows.means import Means
+from service.pages import docs, flag
+from service.storage.database import Database
+
+
+def means_from(settings: Settings) -> Means:
+    """The database and the catalogue that the settings name. Raises ``BadCatalogue``."""
+    database = Database.open(
+        settings.database_url, pool_size=settings.pool_size, timeout=settings.database_timeout_seconds
+    )
+    return Means(database=database, catalogue=load(settings.ruleset), keep_names=settings.keep_names)
+
+
+def create_app(settings: Settings, means: Means | None = None) -> Flask:
+    """The service as a WSGI app. ``means`` may be handed in by who has them already."""
+    logs.configure(settings)
+    app = Flask("service", static_folder=None)
+    app.json = OrjsonProvider(app)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.extensions["lab_alerts"] = means or means_from(settings)
+    requests.register(app)
+    guard.register(app)
+    problems.register(app)
+    api = description.register(app, [panels.door, flags.door, knowledge.door, health.door])
+    docs.register(app, api)
+    app.register_blueprint(flag.page)
+    if settings.trusted_proxies:
+        _trust(app, settings.trusted_proxies)
+    return app
+
+
+def _trust(app: Flask, hops: int) -> None:
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_port=hops, x_prefix=hops)  # type: ignore[method-assign]  # Flask documents this way of wrapping

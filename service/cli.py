@@ -1,0 +1,225 @@
+"""The shell for operators: ``lab-alerts``.
+
+Law: a command is arguments in, one call, lines out. What went wrong is said in one line and in the exit status.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from http import HTTPStatus
+from typing import Any, NoReturn
+from urllib.request import urlopen
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from service import __version__, logs
+from service.catalogue.load import load
+from service.config import Settings, SettingsError
+from service.domain.errors import BadInput, LabAlertsError
+from service.flows import keys as key_flow
+from service.storage import schema
+from service.storage.database import Database
+from service.storage.keys import SCOPES, ApiKey
+
+QUICKSTART = "quickstart"
+_QUICKSTART_SCOPES = ("panels:write", "flags:read", "rules:read")
+
+
+def _told(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Say what went wrong in words, without a traceback."""
+
+    @wraps(command)
+    def run(*args: Any, **options: Any) -> Any:
+        try:
+            return command(*args, **options)
+        except BadInput as error:
+            raise click.ClickException("; ".join(_fault_line(fault) for fault in error.faults)) from None
+        except (LabAlertsError, SettingsError) as error:
+            raise click.ClickException(str(error)) from None
+
+    return run
+
+
+def _fault_line(fault: Any) -> str:
+    return f"{fault.pointer}: {fault.detail}" + (f" ({fault.hint})" if fault.hint else "")
+
+
+def _settings() -> Settings:
+    settings = Settings.from_environ(os.environ)
+    logs.configure(settings)
+    return settings
+
+
+def _database(settings: Settings) -> Database:
+    return Database.open(settings.database_url, pool_size=1, timeout=settings.database_timeout_seconds)
+
+
+@click.group(help="Flags possible blood findings in laboratory panels, and says why.")
+@click.version_option(__version__, prog_name="lab-alerts")
+def main() -> None:
+    """The command line."""
+
+
+@main.command()
+@click.option("--quickstart", is_flag=True, help="Make a key for trying out, and print a request to paste.")
+@_told
+def serve(quickstart: bool) -> None:
+    """Bring the database up to date and serve with gunicorn."""
+    settings = _settings()
+    load(settings.ruleset)
+    database = _database(settings)
+    if settings.migrate_on_start:
+        schema.upgrade(database)
+    if quickstart:
+        _print_quickstart(settings, database)
+    database.close()
+    _exec_gunicorn()
+
+
+def _exec_gunicorn() -> NoReturn:
+    gunicorn = [sys.executable, "-m", "gunicorn", "--config", "python:service.gunicorn_conf"]
+    # Nothing of this comes from outside: the arguments are fixed, and the program is this interpreter.
+    os.execv(sys.executable, gunicorn)  # noqa: S606
+
+
+def _print_quickstart(settings: Settings, database: Database) -> None:
+    secret = key_flow.add(
+        database, name=QUICKSTART, scopes=_QUICKSTART_SCOPES, now=datetime.now(UTC), days=30, replace=True
+    )
+    base = f"http://{settings.bind.replace('0.0.0.0', '127.0.0.1')}"
+    click.echo(_QUICKSTART_TEXT.format(base=base, secret=secret))
+
+
+_QUICKSTART_TEXT = """
+lab-alerts  {base}          what it can do: {base}/docs
+API key     {secret}
+            (made anew at every start like this one; it expires after 30 days)
+
+Send a panel:
+
+curl -sS {base}/v1/panels \\
+  -H 'Authorization: Bearer {secret}' \\
+  -H 'Content-Type: application/json' \\
+  -d '{{"patient": {{"id": "88204113", "authority": "hospital-a", "sex": "female", "birth_date": "1968-03-14"}},
+       "accession": "A-2026-000123", "collected_at": "2026-11-20T08:12:00+01:00",
+       "results": [{{"analyte": "calcium", "value": "11.9", "unit": "mg/dL",
+                    "reference_range": {{"low": "8.6", "high": "10.3"}}}}]}}'
+
+Read the flag history:
+
+curl -sS {base}/v1/patients/88204113/flags -H 'Authorization: Bearer {secret}'
+"""
+
+
+@main.command()
+@click.option("--to", default="head", show_default=True, help="The step to go to, for example 0001 or base.")
+@click.option("--down", is_flag=True, help="Go back to the step. What the later steps keep is lost.")
+@_told
+def migrate(to: str, down: bool) -> None:
+    """Bring the database schema to a step."""
+    database = _database(_settings())
+    if down and to == "head":
+        raise click.UsageError("--down needs --to")
+    (schema.downgrade if down else schema.upgrade)(database, to)
+    click.echo(f"The database is at {schema.present(database) or 'base'}; this program knows {schema.newest()}.")
+
+
+@main.command()
+@click.option("--show", is_flag=True, help="Print every setting in effect; secrets are hidden.")
+@_told
+def check(show: bool) -> None:
+    """Check the settings and the catalogue of analytes, rule sets and notes."""
+    settings = _settings()
+    catalogue = load(settings.ruleset)
+    if show:
+        _print_settings(settings)
+    book = catalogue.rulebook
+    click.echo(f"Settings: valid. Analytes: {len(book.analytes.all)}. Notes: {len(catalogue.notes)}.")
+    for ruleset in book.rulesets.values():
+        rows = sum(len(rule.rows) for rule in ruleset.graded)
+        mark = " (current)" if ruleset.version == book.current else ""
+        click.echo(
+            f"Rule set {ruleset.version}{mark}: {len(ruleset.graded)} rules, {rows} rows, "
+            f"{len(ruleset.examples)} examples hold, checksum {ruleset.checksum[:12]}."
+        )
+
+
+def _print_settings(settings: Settings) -> None:
+    for row in Settings.table():
+        value = getattr(settings, row.name.removeprefix("LAB_ALERTS_").lower())
+        click.echo(f"{row.name}={'(hidden)' if row.secret else '' if value is None else value}")
+
+
+@main.command()
+def healthcheck() -> None:
+    """Ask the service on this machine whether it is ready; for the container's HEALTHCHECK."""
+    host, _, port = _settings().bind.rpartition(":")
+    reached = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104  it is only compared
+    try:
+        with urlopen(f"http://{reached}:{port}/health/ready", timeout=4) as answer:
+            ready = answer.status == HTTPStatus.OK
+    except OSError:  # refused, timed out, or an answer that says no
+        ready = False
+    sys.exit(0 if ready else 1)
+
+
+@main.group()
+def keys() -> None:
+    """API keys: give out, list, revoke."""
+
+
+@keys.command("add")
+@click.argument("name")
+@click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice(SCOPES), help="May be repeated.")
+@click.option("--source", help="Name of the system that sends with it; the key's name if left out.")
+@click.option("--days", type=click.IntRange(1, 3650), help="Expires after so many days; never if left out.")
+@click.option("--replace", is_flag=True, help="Revoke the active key of this name first.")
+@_told
+def add_key(name: str, *, scopes: tuple[str, ...], source: str | None, days: int | None, replace: bool) -> None:
+    """Make a key. It is printed once and cannot be shown again."""
+    secret = key_flow.add(
+        _database(_settings()),
+        name=name,
+        scopes=scopes,
+        source=source,
+        days=days,
+        replace=replace,
+        now=datetime.now(UTC),
+    )
+    click.echo(secret)
+
+
+@keys.command("list")
+@_told
+def list_keys() -> None:
+    """List every key ever made, without the keys themselves."""
+    now = datetime.now(UTC)
+    table = Table("name", "source", "scopes", "made", "expires", "state")
+    for key in key_flow.listed(_database(_settings())):
+        table.add_row(
+            key.name, key.source, " ".join(key.scopes), _day(key.created_at), _day(key.expires_at), _state(key, now)
+        )
+    Console().print(table)
+
+
+def _day(moment: datetime | None) -> str:
+    return "never" if moment is None else moment.date().isoformat()
+
+
+def _state(key: ApiKey, now: datetime) -> str:
+    if key.revoked_at is not None:
+        return f"revoked {_day(key.revoked_at)}"
+    return "active" if key.usable(now) else "expired"
+
+
+@keys.command("revoke")
+@click.argument("name")
+@_told
+def revoke_key(name: str) -> None:
+    """Revoke the active key of a name, at once."""
+    key_flow.revoke(_database(_settings()), name, datetime.now(UTC))
+    click.echo(f"Revoked: {name}")
