@@ -30,6 +30,7 @@ def create_app(settings: Settings, means: Means | None = None) -> Flask:
     app = Flask("service", static_folder=None)
     app.json = OrjsonProvider(app)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.config["PUBLIC_URL"] = settings.public_url
     app.extensions["lab_alerts"] = means or means_from(settings)
     requests.register(app)
     guard.register(app)

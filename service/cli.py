@@ -90,8 +90,15 @@ def _print_quickstart(settings: Settings, database: Database) -> None:
     secret = key_flow.add(
         database, name=QUICKSTART, scopes=_QUICKSTART_SCOPES, now=datetime.now(UTC), days=30, replace=True
     )
-    base = f"http://{settings.bind.replace('0.0.0.0', '127.0.0.1')}"
+    base = _reached(settings.bind)
     click.echo(_QUICKSTART_TEXT.format(base=base, secret=secret))
+
+
+def _reached(bind: str) -> str:
+    """The address under which this machine reaches what listens on ``bind``."""
+    host, _, port = bind.rpartition(":")
+    every = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104  addresses to compare with, not to listen on
+    return f"http://{every.get(host, host)}:{port}"
 
 
 _QUICKSTART_TEXT = """
@@ -157,10 +164,8 @@ def _print_settings(settings: Settings) -> None:
 @main.command()
 def healthcheck() -> None:
     """Ask the service on this machine whether it is ready; for the container's HEALTHCHECK."""
-    host, _, port = _settings().bind.rpartition(":")
-    reached = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104  it is only compared
     try:
-        with urlopen(f"http://{reached}:{port}/health/ready", timeout=4) as answer:
+        with urlopen(f"{_reached(_settings().bind)}/health/ready", timeout=4) as answer:
             ready = answer.status == HTTPStatus.OK
     except OSError:  # refused, timed out, or an answer that says no
         ready = False

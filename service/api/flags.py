@@ -5,12 +5,12 @@ Law: a flag that no longer stands is shown with its state; it is never left out 
 
 from typing import Any
 
-from flask import Response, jsonify, request, url_for
+from flask import Response, jsonify
 
 from service.api import answers
 from service.api.description import Door, refuses
 from service.api.guard import means, scope
-from service.api.reading import AllFlagsQuery, FlagQuery, cursor_after, cursor_for, flag_filter, query_with
+from service.api.reading import AllFlagsQuery, FlagQuery, cursor_after, cursor_for, flag_filter, next_page
 from service.api.shapes import FlagPageShape, FlagViewShape
 from service.storage import history, patients
 
@@ -52,9 +52,7 @@ def _page(query: dict[str, Any], identifier: str | None) -> Response:
     following = None
     if len(rows) > limit:
         last = rows[limit - 1]
-        cursor = cursor_for((last.collected_at, last.id), wanted)
-        parameters = {**query_with(cursor).to_dict(flat=False), **(request.view_args or {})}
-        following = url_for(request.endpoint or "", _external=True, **parameters)
+        following = next_page(cursor_for((last.collected_at, last.id), wanted))
     page = {"items": [answers.flag_row(row) for row in rows[:limit]], "next": following}
     response = jsonify(page | {"intended_use": means().catalogue.intended_use})
     if following:

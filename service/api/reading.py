@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
-from flask import Request, request
+from flask import Request, current_app, request, url_for
 from marshmallow import RAISE, Schema, ValidationError, fields
 from marshmallow.validate import OneOf, Range
 from webargs.flaskparser import FlaskParser
@@ -154,8 +154,11 @@ def _digest(wanted: FlagFilter) -> str:
     return hashlib.sha256(json.dumps([*said, *moments]).encode()).hexdigest()[:16]
 
 
-def query_with(cursor: str) -> MultiDict[str, str]:
-    """The query of this request, with another cursor."""
+def next_page(cursor: str) -> str:
+    """The absolute address of this request with another cursor (RFC 8288), under the public address if there is one."""
     query = MultiDict(request.args)
     query["cursor"] = cursor
-    return query
+    public: str | None = current_app.config["PUBLIC_URL"]
+    parameters = {**query.to_dict(flat=False), **(request.view_args or {})}
+    address = url_for(request.endpoint or "", _external=public is None, **parameters)
+    return f"{public or ''}{address}"
