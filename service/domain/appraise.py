@@ -98,7 +98,7 @@ def _implausible(held: Held, analyte: Analyte) -> Verdict:
 
 
 def _by_rule(held: Held, read: Read, *, rule: GradedLimit, ruleset: RuleSet, who: Person) -> Verdict:
-    limits = limits_for(read.analyte, read.unit, sent=held.result.range, who=who)
+    limits = limits_for(read.analyte, read.unit, sent=held.result.range, who=who, deciding=rule.direction)
     if isinstance(limits, Unusable):
         return not_judged(held, Reason.RANGE_UNUSABLE, limits.detail, hint=limits.hint)
     outer = limits.outer(rule.direction)
@@ -171,13 +171,12 @@ def _classification(case: Case) -> str | None:
 def _within(held: Held, case: Case) -> Verdict:
     """Not beyond the limit of the rule; still not judged when it lies on the side that no rule looks at."""
     other = case.rule.direction.other
-    limit = case.limits.inner(other)
-    beyond = limit is not None and other.beyond(case.measured, limit.value)
-    if limit is not None and beyond is not False:
+    inner, outer = case.limits.inner(other), case.limits.outer(other)
+    outcome, reason, why = Outcome.CLEAR, None, explain.why_clear(case)
+    if inner is not None and outer is not None and other.beyond(case.measured, inner.value) is not False:
         outcome, reason = Outcome.NOT_JUDGED, Reason.OUTSIDE_SCOPE
-        why = explain.why_outside_scope(case, limit, certain=bool(beyond) and len(case.limits.on(other)) == 1)
-    else:
-        outcome, reason, why = Outcome.CLEAR, None, explain.why_clear(case)
+        certain = other.beyond(case.measured, outer.value) is True
+        why = explain.why_outside_scope(case, outer if certain else inner, certain=certain)
     return Verdict(
         outcome=outcome,
         ruleset=held.ruleset,

@@ -65,16 +65,24 @@ def _extreme(limits: tuple[Limit, ...], *, largest: bool) -> Limit | None:
     return choose(limits, key=lambda limit: limit.value)
 
 
-def limits_for(analyte: Analyte, unit: Unit, *, sent: SentRange | None, who: Person) -> Limits | Unusable:
-    """The limits for a result in ``unit``, side by side: the laboratory's where it sent one, else the catalogue's."""
-    own = _laboratory(analyte, unit, sent) if sent else {}
+def limits_for(
+    analyte: Analyte, unit: Unit, *, sent: SentRange | None, who: Person, deciding: Direction
+) -> Limits | Unusable:
+    """The limits for a result in ``unit``, side by side: the laboratory's where it sent one, else the catalogue's.
+
+    A limit that no laboratory uses makes the range unusable on the ``deciding`` side. On the other side it is left
+    out: a slip there must not keep a critical value from being judged.
+    """
+    own = _laboratory(analyte, unit, sent=sent, deciding=deciding) if sent else {}
     if isinstance(own, Unusable):
         return own
     sides = {side: own.get(side) or tuple(_catalogue(analyte, unit.family, side=side, who=who)) for side in Direction}
     return Limits(low=sides[Direction.LOW], high=sides[Direction.HIGH])
 
 
-def _laboratory(analyte: Analyte, unit: Unit, sent: SentRange) -> dict[Direction, tuple[Limit, ...]] | Unusable:
+def _laboratory(
+    analyte: Analyte, unit: Unit, *, sent: SentRange, deciding: Direction
+) -> dict[Direction, tuple[Limit, ...]] | Unusable:
     stated = analyte.units.find(sent.unit) if sent.unit else unit
     if stated is None:
         return Unusable(
@@ -87,9 +95,11 @@ def _laboratory(analyte: Analyte, unit: Unit, sent: SentRange) -> dict[Direction
         if number is None or (side is Direction.LOW and number == 0):
             continue
         value = EXACT.multiply(number, stated.factor)
-        if not _credible_bounds(analyte, side).holds(value):
+        credible = _credible_bounds(analyte, side).holds(value)
+        if not credible and side is deciding:
             return _incredible(analyte, side)
-        found[side] = (Limit(value=value, label=f"the laboratory's {_SIDE[side]} limit"),)
+        if credible:
+            found[side] = (Limit(value=value, label=f"the laboratory's {_SIDE[side]} limit"),)
     return _reversed(analyte) if _are_reversed(found) else found
 
 
