@@ -233,7 +233,7 @@ class Settings:
     keep_names: bool = _flag(False, "Keep the names of patients when a message carries them.")
     ruleset: str = _setting(
         "blood-findings-1",
-        "The rule set that judges when none has been published.",
+        "The rule set that judges what comes in.",
         read=_ruleset_name,
         accepts="small letters, digits and hyphens",
     )
