@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import wraps
 from http import HTTPStatus
 from typing import Any, NoReturn
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 import click
 from rich.console import Console
@@ -56,6 +56,14 @@ def _settings() -> Settings:
 
 def _database(settings: Settings) -> Database:
     return Database.open(settings.database_url, pool_size=1, timeout=settings.database_timeout_seconds)
+
+
+def _migrated() -> Database:
+    """The database, where it has its tables."""
+    database = _database(_settings())
+    if schema.present(database) is None:
+        raise click.ClickException("the database has no tables yet: run lab-alerts migrate first")
+    return database
 
 
 @click.group(help="Flags possible blood findings in laboratory panels, and says why.")
@@ -164,8 +172,10 @@ def _print_settings(settings: Settings) -> None:
 @main.command()
 def healthcheck() -> None:
     """Ask the service on this machine whether it is ready; for the container's HEALTHCHECK."""
+    address = f"{_reached(_settings().bind)}/health/ready"
     try:
-        with urlopen(f"{_reached(_settings().bind)}/health/ready", timeout=4) as answer:
+        # Whatever proxy the environment names for others, this machine is asked directly.
+        with build_opener(ProxyHandler({})).open(address, timeout=4) as answer:
             ready = answer.status == HTTPStatus.OK
     except OSError:  # refused, timed out, or an answer that says no
         ready = False
@@ -187,7 +197,7 @@ def keys() -> None:
 def add_key(name: str, *, scopes: tuple[str, ...], source: str | None, days: int | None, replace: bool) -> None:
     """Make a key. It is printed once and cannot be shown again."""
     secret = key_flow.add(
-        _database(_settings()),
+        _migrated(),
         name=name,
         scopes=scopes,
         source=source,
@@ -204,7 +214,7 @@ def list_keys() -> None:
     """List every key ever made, without the keys themselves."""
     now = datetime.now(UTC)
     table = Table("name", "source", "scopes", "made", "expires", "state")
-    for key in key_flow.listed(_database(_settings())):
+    for key in key_flow.listed(_migrated()):
         table.add_row(
             key.name, key.source, " ".join(key.scopes), _day(key.created_at), _day(key.expires_at), _state(key, now)
         )
@@ -226,5 +236,5 @@ def _state(key: ApiKey, now: datetime) -> str:
 @_told
 def revoke_key(name: str) -> None:
     """Revoke the active key of a name, at once."""
-    key_flow.revoke(_database(_settings()), name, datetime.now(UTC))
+    key_flow.revoke(_migrated(), name, datetime.now(UTC))
     click.echo(f"Revoked: {name}")

@@ -24,6 +24,7 @@ PUBLIC = frozenset(
         "health.live",
         "health.ready",
         "docs.openapi",
+        "docs.home",
         "docs.index",
         "docs.problem",
         "docs.asset",

@@ -77,7 +77,9 @@ class PanelQuery(Query):
     """Parameters of sending a panel."""
 
     dry_run = fields.Boolean(
-        load_default=False, metadata={"description": "Judge the panel beside what is held, and keep nothing of it."}
+        load_default=False,
+        error_messages={"invalid": "is neither true nor false"},
+        metadata={"description": "Judge the panel beside what is held, and keep nothing of it."},
     )
 
 

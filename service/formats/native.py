@@ -6,6 +6,7 @@ Law: what the service promises in its documentation is the very schema that read
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from difflib import get_close_matches
+from itertools import chain
 from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, validates_schema
@@ -27,7 +28,7 @@ from service.formats.fields import (
     UnitField,
     WholeField,
 )
-from service.formats.strict_json import escape, parse
+from service.formats.strict_json import Number, escape, listed, parse
 
 MEDIA_TYPE = "application/json"
 MAX_RESULTS = 200
@@ -98,9 +99,10 @@ class ResultShape(Strict):
     status = ChoiceField(Status, allow_none=True, metadata=_about("Status of the result; the panel's where left out."))
     note = TextField(allow_none=True, metadata=_about("A remark of the laboratory."))
 
-    @validates_schema(skip_on_field_errors=False)
-    def _check_name(self, data: Mapping[str, Any], **_: Any) -> None:
-        if data.get("analyte") is None and data.get("code") is None:
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def _check_name(self, _: Mapping[str, Any], sent: Any, **__: Any) -> None:
+        # What was sent is asked: a name of the wrong type has its own fault already.
+        if isinstance(sent, Mapping) and sent.get("analyte") is None and sent.get("code") is None:
             hint = "name the analyte, or give its LOINC code"
             raise ValidationError(Said("is required where there is no code", "required", hint), "analyte")
 
@@ -142,7 +144,7 @@ def read_value(sent: Any, *, now: datetime) -> Panel:
         faults = list(_future(shaped, now, sent))
     except ValidationError as error:
         valid = error.valid_data if isinstance(error.valid_data, dict) else {}
-        faults = [*_faults(error.messages, sent), *_future(valid, now, sent)]
+        faults = listed(chain(_faults(error.messages, sent), _future(valid, now, sent)))
     if faults:
         raise BadInput(faults)
     return _panel(shaped)
@@ -173,7 +175,9 @@ def _faults(messages: Any, sent: Any) -> Iterator[Fault]:
 def _leaves(messages: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
     if isinstance(messages, Mapping):
         for step, below in messages.items():
-            yield from _leaves(below, path if step == "_schema" else (*path, step))
+            # marshmallow's place for what is wrong with an object as a whole; a sender may use the name for a field.
+            whole = step == "_schema" and below == ["Invalid input type."]
+            yield from _leaves(below, path if whole else (*path, step))
     else:
         yield from ((path, said) for said in messages)
 
@@ -193,7 +197,7 @@ def _fault(path: Sequence[str | int], said: str, sent: Any) -> Fault:
     if isinstance(said, Said):
         code, detail, hint = said.code, str(said), said.hint
     else:
-        code, detail = _WORDS.get(said, ("invalid", f"must have 1 to {MAX_RESULTS} entries"))
+        code, detail = _WORDS.get(said, ("empty", f"must have 1 to {MAX_RESULTS} entries"))
         hint = _nearest(path) if code == "unknown-field" else None
     return Fault(pointer=pointer, code=code, detail=detail, value=_shown(_at(sent, path)), hint=hint)
 

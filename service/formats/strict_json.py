@@ -6,12 +6,15 @@ NaN, a lone surrogate and a nesting bomb are refused with their place.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from service.domain.errors import BadInput, Fault
 
 MAX_DEPTH = 32
+MAX_FAULTS = 1_000
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)', re.DOTALL)
 _UNUSABLE = re.compile("[\x00\ud800-\udfff]")
@@ -54,10 +57,19 @@ def parse(body: bytes) -> Any:
         raise _constant(text) from None
     except RecursionError:
         raise _too_deep() from None
-    faults = list(_faults(value, "", depth=0))
+    faults = listed(_faults(value, "", depth=0))
     if faults:
         raise BadInput(faults, kind="invalid-json")
     return value
+
+
+def listed(faults: Iterator[Fault]) -> list[Fault]:
+    """All faults; of a message that is nothing but faults the first 1,000, and one that says so."""
+    found = list(islice(faults, MAX_FAULTS))
+    if next(faults, None) is not None:
+        detail = f"has more than {MAX_FAULTS} faults; the others are not listed"
+        found.append(Fault(pointer="", code="too-many-faults", detail=detail))
+    return found
 
 
 def _decode(body: bytes) -> str:
@@ -77,9 +89,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) == len(pairs):
         return found
-    names = [name for name, _ in pairs]
+    times = Counter(name for name, _ in pairs)
     repeating = _Repeating(found)
-    repeating.repeated = sorted({name for name in names if names.count(name) > 1})
+    repeating.repeated = sorted(name for name, count in times.items() if count > 1)
     return repeating
 
 

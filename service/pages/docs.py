@@ -7,8 +7,19 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, jsonify, render_template, send_from_directory
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    current_app,
+    jsonify,
+    redirect,
+    render_template,
+    send_from_directory,
+    url_for,
+)
 from flask_smorest import Api
+from werkzeug.wrappers import Response as BaseResponse
 
 from service import __version__
 from service.api.problems import PROBLEMS
@@ -41,6 +52,12 @@ def _example(name: str) -> str:
 def openapi() -> Response:
     """The OpenAPI document."""
     return jsonify(_document())
+
+
+@page.get("/")
+def home() -> BaseResponse:
+    """Whoever comes without a path is shown what there is."""
+    return redirect(url_for("docs.index"))
 
 
 @page.get("/docs")

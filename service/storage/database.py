@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import StaticPool
 
@@ -76,13 +76,18 @@ def _translated() -> Iterator[None]:
         raise Unavailable("every database connection is in use") from None
     except (OperationalError, InterfaceError) as error:
         raise Unavailable(_reason(error)) from error
+    except DatabaseError as error:
+        # The kinds of it are faults of ours, like a wrong statement; of no kind is what is not a database at all.
+        if type(error) is not DatabaseError:
+            raise
+        raise Unavailable("what is there is not a database") from error
 
 
 def _reason(error: DBAPIError) -> str:
     said = str(error.orig).lower()
     if "full" in said or "no space" in said:
         return "the database has no room left"
-    if "locked" in said or "lock timeout" in said:
+    if any(word in said for word in ("locked", "lock timeout", "deadlock")):
         return "the database is busy"
     return "the database cannot be reached"
 

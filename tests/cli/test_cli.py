@@ -84,6 +84,13 @@ def test_an_unknown_scope_is_refused_with_the_known_ones(database: Database) -> 
     assert "panels:write" in refused.output
 
 
+def test_keys_need_a_database_with_tables_and_say_how_to_get_them(address: str) -> None:
+    refused = run("keys", "list")
+
+    assert refused.exit_code == 1
+    assert "run lab-alerts migrate first" in refused.output
+
+
 def test_migrate_goes_up_and_down_and_says_where_the_database_is(address: str) -> None:
     up, down, no_goal = run("migrate"), run("migrate", "--down", "--to", "base"), run("migrate", "--down")
 

@@ -70,6 +70,10 @@ def test_the_reference_shows_every_operation_of_the_document(client: FlaskClient
     assert "handling=strict" in page
 
 
+def test_whoever_comes_without_a_path_is_led_to_the_reference(client: FlaskClient) -> None:
+    assert client.get("/").headers["Location"] == "/docs"
+
+
 def test_every_link_within_the_reference_has_its_place(client: FlaskClient) -> None:
     links = Links(client.get("/docs").text)
 
