@@ -72,7 +72,7 @@ def now() -> datetime:
 
 def _check() -> None:
     endpoint = request.endpoint
-    if "\x00" in request.path or "\x00" in "".join(request.args.values()):
+    if "\x00" in request.path or any("\x00" in text for pair in request.args.items(multi=True) for text in pair):
         raise Refused("bad-request", "a NUL can stand neither in a path nor in a query")
     if endpoint is None or endpoint in PUBLIC or request.method == "OPTIONS":
         return

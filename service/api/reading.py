@@ -17,6 +17,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields
 from marshmallow.validate import OneOf, Range
 from webargs.flaskparser import FlaskParser
 from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from service.api.problems import Refused
 from service.domain.errors import BadInput, Fault
@@ -34,7 +35,11 @@ def body(media_type: str) -> bytes:
         raise Refused("unsupported-media-type", f"send Content-Type: {media_type}", headers={"Accept-Post": media_type})
     if request.content_encoding:
         raise Refused("unsupported-media-type", "send the body without Content-Encoding")
-    return request.get_data(cache=False)
+    sent = request.get_data(cache=False)
+    # A body of unsaid length is cut off at the limit without a word; what is left of it tells.
+    if request.content_length is None and request.environ["wsgi.input"].read(1):
+        raise RequestEntityTooLarge
+    return sent
 
 
 def strict_handling() -> bool:
@@ -136,12 +141,20 @@ def cursor_after(query: Mapping[str, Any], wanted: FlagFilter) -> Place | None:
         return None
     try:
         at, name, bound = json.loads(base64.b64decode(sent + "=" * (-len(sent) % 4), altchars=b"-_", validate=True))
-        place = datetime.fromisoformat(at).astimezone(UTC), str(name)
+        place = datetime.fromisoformat(at).astimezone(UTC), usable(str(name))
     except (ValueError, TypeError, binascii.Error, OverflowError, RecursionError):
         raise Refused("invalid-cursor", "the cursor cannot be read") from None
     if bound != _digest(wanted):
         raise Refused("invalid-cursor", "the cursor belongs to a query with other filters")
     return place
+
+
+def usable(text: str) -> str:
+    """The text, if a database can keep it. Raises ``ValueError`` for a NUL or half a surrogate pair."""
+    text.encode()
+    if "\x00" in text:
+        raise ValueError("a NUL")
+    return text
 
 
 def cursor_for(place: Place, wanted: FlagFilter) -> str:
