@@ -35,8 +35,8 @@ def create_app(settings: Settings, means: Means | None = None) -> Flask:
     requests.register(app)
     guard.register(app)
     problems.register(app)
-    api = description.register(app, [panels.door, flags.door, knowledge.door, health.door])
-    docs.register(app, api)
+    document = description.register(app, [panels.door, flags.door, knowledge.door, health.door])
+    docs.register(app, document)
     app.register_blueprint(flag.page)
     if settings.trusted_proxies:
         _trust(app, settings.trusted_proxies)

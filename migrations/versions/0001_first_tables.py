@@ -233,7 +233,8 @@ def upgrade() -> None:
         sa.Column("ruleset", sa.Text(), nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
-            "status IN ('registered', 'preliminary', 'final', 'appended', 'amended', 'corrected', 'cancelled', 'entered-in-error', 'unknown')",
+            "status IN ('registered', 'preliminary', 'final', 'appended', 'amended', 'corrected', 'cancelled', "
+            "'entered-in-error', 'unknown')",
             name=op.f("ck_results_status"),
         ),
         sa.CheckConstraint("version > 0", name=op.f("ck_results_version")),

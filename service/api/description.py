@@ -57,8 +57,8 @@ def described(_converter: Any, field: Field[Any], **_: Any) -> dict[str, Any]:
     return told
 
 
-def register(app: Flask, doors: list[Blueprint]) -> Api:
-    """Describe and register the doors of the app."""
+def register(app: Flask, doors: list[Blueprint]) -> dict[str, Any]:
+    """Register the doors of the app, and answer the OpenAPI document that describes them."""
     app.config.update(
         API_TITLE="lab-alerts", API_VERSION=__version__, OPENAPI_VERSION="3.1.0", API_SPEC_OPTIONS=_options()
     )
@@ -68,8 +68,7 @@ def register(app: Flask, doors: list[Blueprint]) -> Api:
     api.spec.components.security_scheme("key", {"type": "http", "scheme": "bearer", "description": _KEY})
     for door in doors:
         api.register_blueprint(door)
-    _name_scopes(app, api)
-    return api
+    return _document(app, api)
 
 
 _KEY = "An API key, made with `lab-alerts keys add`."
@@ -88,13 +87,23 @@ def _options() -> dict[str, Any]:
     }
 
 
-def _name_scopes(app: Flask, api: Api) -> None:
-    """Say of each described route which scope it needs; the guard knows."""
-    paths: dict[str, Any] = api.spec._paths  # noqa: SLF001  apispec has no other way to complete a path
+def _document(app: Flask, api: Api) -> dict[str, Any]:
+    """The document, with the scope of each route, which the guard knows, and without answers that nobody gives."""
+    told: dict[str, Any] = api.spec.to_dict()
     for rule in app.url_map.iter_rules():
         path = rule.rule.replace("<string:", "{").replace("<", "{").replace(">", "}")
-        wanted = guard.scope_of(app, rule.endpoint)
-        for operation in paths.get(path, {}).values():
-            if isinstance(operation, dict) and wanted:
-                operation["security"] = [{"key": []}]
-                operation["x-scope"] = wanted
+        for method, operation in told["paths"].get(path, {}).items():
+            if method != "parameters":
+                _complete(operation, guard.scope_of(app, rule.endpoint))
+    told["components"].pop("responses", None)
+    for unused in ("Error", "PaginationMetadata"):
+        told["components"]["schemas"].pop(unused, None)
+    return told
+
+
+def _complete(operation: dict[str, Any], scope: str | None) -> None:
+    if scope:
+        operation["security"] = [{"key": []}]
+        operation["x-scope"] = scope
+    answers = operation["responses"]
+    operation["responses"] = {status: answer for status, answer in sorted(answers.items()) if "content" in answer}

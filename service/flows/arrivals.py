@@ -3,10 +3,10 @@
 Law: pure. Each place of the panel becomes exactly one arrival: a duplicate of something held, or a new version of it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from service.domain.analytes import LOINC, Analytes
+from service.domain.analytes import LOINC, Analyte, Analytes
 from service.domain.errors import BadInput, Fault
 from service.domain.identity import fingerprint, identity
 from service.domain.panels import Panel, Result
@@ -35,25 +35,36 @@ class Arrival:
 
 
 def analyte_of(result: Result, analytes: Analytes) -> str | None:
-    """The analyte that a result is of: by name, or by LOINC code.
-
-    Raises ``BadInput`` when the name and the code contradict each other.
-    """
-    named = analytes.named(result.analyte) if result.analyte is not None else None
-    loinc = result.code is not None and result.code.system in LOINC_NAMES
-    coded = analytes.coded(result.code.code) if result.code is not None and loinc else None
-    if named and coded and named is not coded:
-        detail = f"the analyte is {named.key}, but the code is one of {coded.key}"
-        raise BadInput([Fault(pointer=f"{result.pointer}/code", code="analyte-contradicts-code", detail=detail)])
-    found = named or (coded if result.analyte is None else None)
+    """The analyte that a result is of: by name, or else by LOINC code."""
+    found = _named(result, analytes) if result.analyte is not None else _coded(result, analytes)
     return found.key if found else None
+
+
+def _named(result: Result, analytes: Analytes) -> Analyte | None:
+    return analytes.named(result.analyte) if result.analyte is not None else None
+
+
+def _coded(result: Result, analytes: Analytes) -> Analyte | None:
+    loinc = result.code is not None and result.code.system in LOINC_NAMES
+    return analytes.coded(result.code.code) if result.code is not None and loinc else None
+
+
+def _contradictions(panel: Panel, analytes: Analytes) -> Iterator[Fault]:
+    """The results of which the name and the code contradict each other."""
+    for result in panel.results:
+        named, coded = _named(result, analytes), _coded(result, analytes)
+        if named and coded and named is not coded:
+            detail = f"the analyte is {named.key}, but the code is one of {coded.key}"
+            yield Fault(pointer=f"{result.pointer}/code", code="analyte-contradicts-code", detail=detail)
 
 
 def identities(panel: Panel, source: str, analytes: Analytes) -> tuple[tuple[str | None, str], ...]:
     """Analyte and identity of each place of a panel.
 
-    Raises ``BadInput`` when two places are the same result.
+    Raises ``BadInput`` when two places are the same result, or when a name contradicts its code.
     """
+    if contradictions := tuple(_contradictions(panel, analytes)):
+        raise BadInput(contradictions)
     found = tuple(
         (analyte, identity(source, panel, result, analyte=analyte))
         for result, analyte in ((result, analyte_of(result, analytes)) for result in panel.results)

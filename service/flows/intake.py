@@ -239,6 +239,7 @@ def _keep_verdicts(
 ) -> None:
     """Keep the verdict on everything new, and each verdict of old that is another one now."""
     brought = {one.held.key: one for one in incoming.arrivals if not one.duplicate}
+    judged = {key for key, one in brought.items() if one.current}
     new = [
         NewVerdict(result=key, version=one.held.version, verdict=_verdict_on(one, after.verdicts), current=one.current)
         for key, one in brought.items()
@@ -247,7 +248,7 @@ def _keep_verdicts(
     other = [
         NewVerdict(result=key, version=versions[key], verdict=verdict)
         for key, verdict in after.verdicts.items()
-        if key not in brought and replace(verdict, explanation=None) != before.verdicts.get(key)
+        if key not in judged and replace(verdict, explanation=None) != before.verdicts.get(key)
     ]
     replacing = [one.result for one in (*new, *other) if one.current and one.result in before.verdicts]
     judgements.keep_verdicts(

@@ -28,7 +28,7 @@ from service.formats.fields import (
     UnitField,
     WholeField,
 )
-from service.formats.strict_json import Number, escape, listed, parse
+from service.formats.strict_json import escape, listed, parse
 
 MEDIA_TYPE = "application/json"
 MAX_RESULTS = 200

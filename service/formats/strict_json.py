@@ -141,6 +141,11 @@ def _object_faults(value: dict[str, Any], pointer: str, *, depth: int) -> Iterat
             yield from _faults(item, f"{pointer}/{escape(name)}", depth=depth + 1)
 
 
+def usable(text: str) -> bool:
+    """Can the text be kept? A NUL and half a surrogate pair cannot."""
+    return not _UNUSABLE.search(text)
+
+
 def escape(step: str | int) -> str:
     """One step of a JSON Pointer (RFC 6901)."""
     return str(step).replace("~", "~0").replace("/", "~1")

@@ -18,7 +18,6 @@ from flask import (
     send_from_directory,
     url_for,
 )
-from flask_smorest import Api
 from werkzeug.wrappers import Response as BaseResponse
 
 from service import __version__
@@ -32,9 +31,9 @@ _ASSETS = files("service.pages") / "static"
 _EXAMPLES = files("service.pages") / "examples"
 
 
-def register(app: Flask, api: Api) -> None:
-    """Show the description of an API."""
-    app.extensions["lab_alerts_description"] = api.spec.to_dict()
+def register(app: Flask, document: dict[str, Any]) -> None:
+    """Show an OpenAPI document."""
+    app.extensions["lab_alerts_description"] = document
     app.register_blueprint(page)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import StaticPool
 
@@ -70,26 +70,37 @@ class Database:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except IntegrityError:
-        raise
     except PoolTimeout:
         raise Unavailable("every database connection is in use") from None
-    except (OperationalError, InterfaceError) as error:
-        raise Unavailable(_reason(error)) from error
-    except DatabaseError as error:
-        # The kinds of it are faults of ours, like a wrong statement; of no kind is what is not a database at all.
-        if type(error) is not DatabaseError:
+    except DBAPIError as error:
+        why = _reason(error)
+        if why is None:
             raise
-        raise Unavailable("what is there is not a database") from error
+        raise Unavailable(why) from error
 
 
-def _reason(error: DBAPIError) -> str:
+# PostgreSQL's SQLSTATE for a table and a column that are not there.
+_UNDEFINED = frozenset({"42P01", "42703"})
+
+
+def _reason(error: DBAPIError) -> str | None:
+    """Why it cannot be done now; None where the statement itself is at fault, now and later."""
     said = str(error.orig).lower()
+    if getattr(error.orig, "sqlstate", None) in _UNDEFINED or "no such table" in said or "no such column" in said:
+        return "the database is not at the step that this program needs"
+    if type(error) is DatabaseError:
+        return "what is there is not a database"
+    if not isinstance(error, OperationalError | InterfaceError) or _names(error, "SQLITE_ERROR"):
+        return None
     if "full" in said or "no space" in said:
         return "the database has no room left"
     if any(word in said for word in ("locked", "lock timeout", "deadlock")):
         return "the database is busy"
     return "the database cannot be reached"
+
+
+def _names(error: DBAPIError, name: str) -> bool:
+    return getattr(error.orig, "sqlite_errorname", None) == name
 
 
 def _server(url: URL, pool_size: int, timeout: int) -> Engine:

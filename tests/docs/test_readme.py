@@ -58,7 +58,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
     log = tmp_path / "output.txt"
     with log.open("w") as output:
         command = [str(Path(sys.executable).parent / "lab-alerts"), "serve", "--quickstart"]
-        process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=output, stderr=output)  # noqa: S603
+        process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=output, stderr=output)  # noqa: S603  our own program
     try:
         _wait_until_ready(port, process, log)
         printed = log.read_text(encoding="utf-8")

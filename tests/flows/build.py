@@ -16,7 +16,7 @@ from service.flows.means import Means
 from service.formats import native
 from service.storage.database import Database
 from service.storage.panels import Message
-from service.storage.tables import STANDING_FLAG_STATES, episodes, flags, metadata, outbox, results
+from service.storage.tables import STANDING_FLAG_STATES, episodes, flags, metadata, outbox, results, verdicts
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 FIRST_DAY = datetime(2026, 11, 1, 8, tzinfo=UTC)
@@ -77,6 +77,16 @@ class Sender:
         return take_in(native.read(body, now=at), message, self.means, **options)
 
 
+def told(receipt: Receipt) -> list[tuple[str, str]]:
+    """What was told, in its order: the kind of change and the finding."""
+    return [(one.type.removeprefix("lab.flag."), one.finding) for one in receipt.told]
+
+
+def outcomes(receipt: Receipt) -> list[tuple[str, str | None]]:
+    """Outcome and reason of every place, in the order of the panel."""
+    return [(verdict.outcome.value, verdict.reason and verdict.reason.value) for _, verdict in receipt.items]
+
+
 def kept(database: Database) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of every table, but for the moment when a patient was last written about."""
     with database.reading() as connection:
@@ -120,6 +130,18 @@ def standing(database: Database) -> set[tuple[Any, ...]]:
         )
         for row in rows
     }
+
+
+def verdicts_kept(database: Database) -> set[tuple[Any, ...]]:
+    """The current verdict on the current version of every result, by what the sender said of it."""
+    joined = verdicts.join(
+        results, (verdicts.c.result_id == results.c.id) & (verdicts.c.result_version == results.c.version)
+    )
+    statement = select(verdicts, results.c.identity).select_from(joined).where(verdicts.c.current, results.c.current)
+    with database.reading() as connection:
+        return {
+            (row.identity, row.outcome, row.reason, row.why, row.provisional) for row in connection.execute(statement)
+        }
 
 
 def episode_rows(database: Database, states: Iterable[str] = ("open", "resolved")) -> set[tuple[Any, ...]]:

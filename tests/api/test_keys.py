@@ -1,0 +1,137 @@
+"""Who may use which route: by scope, and as long as the key holds."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+
+from service.flows import keys as key_flow
+from service.storage.keys import SCOPES
+from tests.api.described import as_described, as_problem
+from tests.flows.build import NOW, calcium, encoded, panel
+
+NEEDS = {
+    ("POST", "/v1/panels"): "panels:write",
+    ("GET", "/v1/panels/{panel_id}"): "flags:read",
+    ("GET", "/v1/flags"): "flags:read",
+    ("GET", "/v1/flags/{flag_id}"): "flags:read",
+    ("GET", "/v1/patients/{patient_id}/flags"): "flags:read",
+    ("GET", "/v1/analytes"): "rules:read",
+    ("GET", "/v1/rulesets"): "rules:read",
+    ("GET", "/v1/rulesets/{version}"): "rules:read",
+    ("GET", "/v1/notes"): "rules:read",
+}
+ROUTES = [(method, path, scope) for (method, path), scope in NEEDS.items()]
+
+
+def call(client, method, path):
+    body = encoded(panel(calcium("11.9"))) if method == "POST" else None
+    return client.open(
+        path.replace("{", "").replace("}", ""), method=method, data=body, content_type=body and "application/json"
+    )
+
+
+def test_the_table_of_scopes_is_the_description(document):
+    described = {
+        (method.upper(), path): operation["x-scope"]
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if method != "parameters" and "x-scope" in operation
+    }
+
+    assert described == NEEDS
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_key_opens_the_routes_of_its_scope_and_no_others(doors, document, scope):
+    client = doors.with_scopes(scope)
+
+    for method, path, needed in ROUTES:
+        answer = call(client, method, path)
+        if scope in (needed, "admin"):
+            assert answer.status_code in {200, 201, 404}, path
+        else:
+            assert needed in as_problem(answer, "forbidden")["detail"]
+            as_described(document, path, answer)
+
+
+@pytest.mark.parametrize(("method", "path", "_scope"), ROUTES)
+def test_without_a_key_nothing_is_answered(doors, document, method, path, _scope):
+    answer = call(doors.without_key(), method, path)
+
+    as_problem(answer, "unauthenticated")
+    as_described(document, path, answer)
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Bearer",
+        "Bearer ",
+        "Bearer lak_wrong",
+        "Bearer \xff",
+        "lak_wrong",
+        "Basic bGFrOmxhaw==",
+        "Basic !",
+        "Digest a=b",
+    ],
+)
+def test_a_key_that_was_never_given_out_opens_nothing(doors, header):
+    answer = doors.without_key().get("/v1/flags", headers={"Authorization": header})
+
+    as_problem(answer, "unauthenticated")
+
+
+def test_a_key_in_basic_authentication_opens_no_machine_door(doors):
+    secret = doors.key("flags:read")
+
+    as_problem(doors.without_key().get("/v1/flags", auth=("anybody", secret)), "unauthenticated")
+
+
+def test_an_expired_key_opens_nothing(doors):
+    client = doors.with_scopes("flags:read", days=1)
+    assert client.get("/v1/flags").status_code == 200
+
+    with time_machine.travel(NOW + timedelta(days=1)):
+        answer = client.get("/v1/flags")
+
+    as_problem(answer, "unauthenticated")
+
+
+def test_a_revoked_key_opens_nothing_at_once(doors, database):
+    client = doors.with_scopes("flags:read", name="old")
+    assert client.get("/v1/flags").status_code == 200
+
+    key_flow.revoke(database, "old", NOW)
+
+    as_problem(client.get("/v1/flags"), "unauthenticated")
+
+
+def test_replacing_a_key_ends_the_old_one(doors):
+    old = doors.with_scopes("flags:read", name="one")
+
+    new = doors.with_scopes("flags:read", name="one")
+
+    assert (old.get("/v1/flags").status_code, new.get("/v1/flags").status_code) == (401, 200)
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/openapi.json", "/docs", "/problems/not-found"])
+def test_what_holds_nothing_of_anybody_needs_no_key(doors, path):
+    assert doors.without_key().get(path).status_code == 200
+
+
+def test_a_route_without_a_scope_is_closed_to_everybody(doors, one_app, monkeypatch):
+    monkeypatch.delattr(one_app.view_functions["flags.index"], "required_scope")
+
+    answer = doors.with_scopes("admin").get("/v1/flags")
+
+    as_problem(answer, "forbidden")
+
+
+def test_the_source_of_a_flag_is_the_source_of_the_key(doors):
+    doors.with_scopes("panels:write", source="lab-9").post("/v1/panels", json=panel(calcium("11.9")))
+
+    items = doors.with_scopes("flags:read").get("/v1/flags").get_json()["items"]
+
+    assert [item["source"] for item in items] == ["lab-9"]
