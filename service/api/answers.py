@@ -11,13 +11,14 @@ from typing import Any
 from sqlalchemy import Row
 
 from service.catalogue.load import Catalogue
-from service.catalogue.notes import Note
-from service.domain.analytes import Analyte, Cut, ReferenceInterval, Source
+from service.catalogue.notes import AT_LEAST, Note
+from service.domain.analytes import Analyte, Analytes, Cut, ReferenceInterval, Source
 from service.domain.people import Population
 from service.domain.quantities import plain
 from service.domain.rules import GradedLimit, Pattern
 from service.domain.rulesets import RuleSet
-from service.domain.verdicts import Outcome, Verdict
+from service.domain.units import UnitTable
+from service.domain.verdicts import Outcome, Verdict, replaced
 from service.flows.arrivals import Arrival
 from service.flows.intake import Receipt, ShownFlag
 from service.flows.keeping import Told
@@ -99,16 +100,22 @@ def _flag(shown: ShownFlag, note: Note) -> Data:
         collected_at=instant(flag.collected_at),
         why=flag.why,
     )
-    return told | {"note": note_brief(note.as_data())} | _links(flag.id)
+    return told | {"note": note_brief(note.as_data(), at_least=flag.at_least)} | _links(flag.id)
 
 
 def _links(flag_id: str | None) -> Data:
     return {} if flag_id is None else {"href": f"/v1/flags/{flag_id}", "html": f"/flags/{flag_id}"}
 
 
-def note_brief(note: Mapping[str, Any]) -> Data:
+def note_brief(note: Mapping[str, Any], *, at_least: bool) -> Data:
     """A note as it stands beside a flag."""
-    return {"id": note["id"], "text": note["text"], "sources": [source["title"] for source in note["sources"]]}
+    sources = [one["title"] for one in note["sources"]]
+    return {"id": note["id"], "text": note_text(note, at_least=at_least), "sources": sources}
+
+
+def note_text(note: Mapping[str, Any], *, at_least: bool) -> str:
+    """The text of a note. Where a worse value is possible, it says so first: the note speaks of one severity."""
+    return f"{AT_LEAST}\n\n{note['text']}" if at_least else str(note["text"])
 
 
 def change(told: Told) -> Data:
@@ -156,7 +163,7 @@ def flag_view(view: FlagView, intended_use: str) -> Data:
         "result_version": view.flag.version,
         "explanation": view.flag.explanation,
         "episode": _episode(view.episode),
-        "note": dict(view.note),
+        "note": {**view.note, "text": note_text(view.note, at_least=view.flag.at_least)},
         "context": view.context,
         "history": [_event(event) for event in view.events],
         "intended_use": intended_use,
@@ -190,7 +197,7 @@ def panel(
     intended_use: str,
 ) -> Data:
     """A kept panel, with what was sent and how it is judged now."""
-    items = [(item, *rows[item.result, item.version]) for item in kept.items]
+    items = [(item, *_as_it_counts(*rows[item.result, item.version])) for item in kept.items]
     return {
         "id": kept.id,
         "patient": {"id": patient.identifier, "authority": patient.authority},
@@ -204,7 +211,12 @@ def panel(
     }
 
 
-def _panel_item(item: Item, result: Row[Any], verdict: Row[Any]) -> Data:
+def _as_it_counts(result: Row[Any], verdict: Row[Any]) -> tuple[Row[Any], Any]:
+    """A result with its verdict; a version that another one has replaced is not judged any more."""
+    return result, verdict if result.current else replaced(result.analyte, verdict.ruleset)
+
+
+def _panel_item(item: Item, result: Row[Any], verdict: Any) -> Data:
     head = {
         "pointer": item.pointer,
         "result": item.result,
@@ -246,33 +258,37 @@ def analyte(found: Analyte) -> Data:
         ],
         "loinc": [{"code": code, "name": name} for code, name in found.loinc.items()],
         "plausible": {"low": str(found.plausible.low), "high": str(found.plausible.high)},
-        "intervals": [_interval(interval, found.canonical_unit) for interval in found.intervals],
+        "intervals": [_interval(interval, found.units) for interval in found.intervals],
         "not_established": [
             {"population": gap.population.label, "reason": gap.reason} for gap in found.not_established
         ],
     }
 
 
-def _interval(interval: ReferenceInterval, unit: str) -> Data:
-    return {
-        "population": interval.population.label,
-        "unit": unit,
-        "source": source(interval.source),
-    } | present(low=_cut(interval.low), high=_cut(interval.high), note=interval.note, **_who(interval.population))
+def _interval(interval: ReferenceInterval, units: UnitTable) -> Data:
+    sides = present(
+        low=_cut(interval.low, units),
+        high=_cut(interval.high, units),
+        high_source=None if interval.high_source is None else source(interval.high_source),
+        note=interval.note,
+    )
+    return (
+        {"population": interval.population.label, "source": source(interval.source)} | sides | _who(interval.population)
+    )
 
 
-def _cut(cut: Cut | None) -> Data | None:
-    """A published number by unit family, each in the canonical unit."""
-    return None if cut is None else {family: plain(number) for family, number in cut.by_family.items()}
+def _cut(cut: Cut | None, units: UnitTable) -> Data | None:
+    """A number as published: for each unit family for which it is, in the unit of that family."""
+    return None if cut is None else {family: units[family].express(cut[family]) for family in sorted(cut.published)}
 
 
 def _who(population: Population) -> Data:
-    return {
-        "sex": next(iter(population.sexes)) if len(population.sexes) == 1 else None,
-        "age_from": f"{population.start.count} {population.start.unit}" if population.start else None,
-        "age_to": f"{population.end.count} {population.end.unit}" if population.end else None,
-        "trimesters": sorted(population.states - {0}) or None,
-    }
+    return present(
+        sex=next(iter(population.sexes)) if len(population.sexes) == 1 else None,
+        age_from=f"{population.start.count} {population.start.unit}" if population.start else None,
+        age_to=f"{population.end.count} {population.end.unit}" if population.end else None,
+        trimesters=sorted(population.states - {0}) or None,
+    )
 
 
 def ruleset_brief(found: RuleSet, *, current: str) -> Data:
@@ -287,36 +303,36 @@ def ruleset_brief(found: RuleSet, *, current: str) -> Data:
     }
 
 
-def ruleset(found: RuleSet, *, current: str) -> Data:
+def ruleset(found: RuleSet, analytes: Analytes, *, current: str) -> Data:
     """A rule set with every row of its rules."""
     return ruleset_brief(found, current=current) | {
-        "rules": [_rule(rule) for rule in found.graded],
+        "rules": [_rule(rule, analytes[rule.analytes[0]].units) for rule in found.graded],
         "patterns": [_pattern(found.pattern)] if found.pattern else [],
         "precedence": {finding.value: list(order) for finding, order in found.precedence.items()},
         "sources": {name: source(one) for name, one in found.sources.items()},
     }
 
 
-def _rule(rule: GradedLimit) -> Data:
+def _rule(rule: GradedLimit, units: UnitTable) -> Data:
     return {
         "key": rule.key,
         "finding": rule.finding.value,
         "analytes": list(rule.analytes),
         "direction": rule.direction.value,
         "scale": rule.scale,
-        "rows": [_row(rule, index) for index in range(len(rule.rows))],
+        "rows": [_row(rule, index, units) for index in range(len(rule.rows))],
         "classification": rule.classification.scale if rule.classification else None,
     }
 
 
-def _row(rule: GradedLimit, index: int) -> Data:
+def _row(rule: GradedLimit, index: int, units: UnitTable) -> Data:
     row = rule.rows[index]
     beyond: Any = "the reference limit" if index == 0 else None
     if row.multiple is not None:
         beyond = f"{plain(row.multiple)} times the reference limit"
     return {
         "row": index + 1,
-        "beyond": _cut(row.start) if beyond is None else beyond,
+        "beyond": _cut(row.start, units) if beyond is None else beyond,
         "severity": row.severity.value,
         "grade": rule.label(row),
         "rests_on": row.rests_on,

@@ -54,7 +54,7 @@ def ruleset(version: str) -> Response:
     rulebook = means().catalogue.rulebook
     if version not in rulebook.rulesets:
         raise NotFound("rule set")
-    return jsonify(answers.ruleset(rulebook.rulesets[version], current=rulebook.current))
+    return jsonify(answers.ruleset(rulebook.rulesets[version], rulebook.analytes, current=rulebook.current))
 
 
 @door.route("/notes")

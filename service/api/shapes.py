@@ -39,7 +39,7 @@ class VerdictShape(Schema):
     analyte = fields.String()
     finding = word(Finding)
     severity = word(Severity)
-    at_least = fields.Boolean(metadata={"description": "A worse severity is possible but not certain."})
+    at_least = fields.Boolean(metadata={"description": "A worse grade or severity is possible but not certain."})
     grade = text("The grade with its scale and version.")
     classification = text("A second scale, where there is one (WHO 2024 for anemia).")
     direction = word(Direction)

@@ -68,12 +68,14 @@ def _bounds(low: str, high: str) -> Bounds:
 
 def _interval(entry: Mapping[str, Any], units: UnitTable, sources: Mapping[str, Source]) -> ReferenceInterval:
     place = f"interval {entry['population']}"
-    _check_cited((entry["source"],), sources, place=place)
+    cited = tuple(entry[name] for name in ("source", "high_source") if name in entry)
+    _check_cited(cited, sources, place=place)
     return ReferenceInterval(
         population=population(entry),
         low=cut(entry["low"], units, place=place) if "low" in entry else None,
         high=cut(entry["high"], units, place=place) if "high" in entry else None,
         source=sources[entry["source"]],
+        high_source=sources[entry["high_source"]] if "high_source" in entry else None,
         note=entry.get("note"),
     )
 

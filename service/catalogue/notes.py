@@ -14,6 +14,9 @@ from service.catalogue.shapes import NoteShape, read
 from service.domain.errors import BadCatalogue
 from service.domain.rules import Finding, Severity
 
+# Put before a note whose flag may be worse than the severity it speaks of.
+AT_LEAST = "The exact value is not known. It may be worse than this note says."
+
 _CITATION = re.compile(r"\[(\d+)\]")
 
 

@@ -55,6 +55,7 @@ class IntervalShape(PopulationShape):
     low = stated()
     high = stated()
     source = text()
+    high_source = text(required=False)
     note = text(required=False)
 
 

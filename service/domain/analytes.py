@@ -33,10 +33,12 @@ class Cut:
     """A published number, in the analyte's canonical unit, for each unit family.
 
     Publications round each unit family separately (CTCAE v5.0: 11.5 mg/dL and 2.9 mmol/L differ by 1 %), so the
-    number that counts is the one stated for the family in which the result was reported.
+    number that counts is the one stated for the family in which the result was reported. ``published`` are the
+    families for which a number is stated; the others have a converted one.
     """
 
     by_family: Mapping[str, Decimal]
+    published: frozenset[str] = frozenset()
 
     def __getitem__(self, family: str) -> Decimal:
         return self.by_family[family]
@@ -51,17 +53,22 @@ class Cut:
             raise BadCatalogue(f"unknown unit {unknown[0]!r}; known: {', '.join(units.codes)}")
         stated = {units[code].family: EXACT.multiply(number, units[code].factor) for code, number in numbers.items()}
         first = next(iter(stated.values()))
-        return cls(by_family=MappingProxyType({family: stated.get(family, first) for family in units.families}))
+        filled = {family: stated.get(family, first) for family in units.families}
+        return cls(by_family=MappingProxyType(filled), published=frozenset(stated))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceInterval:
-    """The published interval for a population; a side that is not published is None. Bounds are inclusive."""
+    """The published interval for a population; a side that is not published is None. Bounds are inclusive.
+
+    ``high_source`` names where the upper limit is from when that is another source than the lower one's.
+    """
 
     population: Population
     low: Cut | None = None
     high: Cut | None = None
     source: Source
+    high_source: Source | None = None
     note: str | None = None
 
 

@@ -105,7 +105,7 @@ def _by_rule(held: Held, read: Read, *, rule: GradedLimit, ruleset: RuleSet, who
     if outer is None:
         return _no_interval(held, read.analyte, who)
     if who.impossible and outer.origin == "catalogue":
-        hint = "check patient.birth_date, or send the laboratory's reference_range"
+        hint = "check patient.birth_date and patient.pregnant, or send the laboratory's reference_range"
         return not_judged(held, Reason.FACTS_CONTRADICT, who.impossible, hint=hint)
     case = Case(
         result=held.result, analyte=read.analyte, unit=read.unit, measured=read.measured,
@@ -132,7 +132,7 @@ def _decide(held: Held, case: Case) -> Verdict:
         return not_judged(
             held, Reason.INDEFINITE, explain.why_indefinite(case), hint="send the value itself if it is known"
         )
-    return not_judged(held, Reason.BETWEEN_LIMITS, explain.why_between(case), hint=explain.what_would_help(case.who))
+    return not_judged(held, Reason.BETWEEN_LIMITS, explain.why_between(case), hint=explain.what_would_help(case))
 
 
 def _assess(case: Case, limit: Decimal) -> Graded:

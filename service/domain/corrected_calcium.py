@@ -35,7 +35,8 @@ _CAVEATS = (
 
 def beside(held: Held, collection: Collection, rulebook: Rulebook) -> Mapping[str, object] | None:
     """The corrected value for a total calcium, or None where it cannot or must not be computed."""
-    if held.analyte != TOTAL or any(one.analyte in ALREADY_BETTER for one in collection.results):
+    better = (one for one in collection.results if one.analyte in ALREADY_BETTER)
+    if held.analyte != TOTAL or any(_read(one, rulebook) for one in better):
         return None
     albumins = [one for one in collection.results if one.analyte == ALBUMIN]
     calcium, albumin = _number(held, rulebook), _number(albumins[0], rulebook) if len(albumins) == 1 else None
@@ -44,11 +45,14 @@ def beside(held: Held, collection: Collection, rulebook: Rulebook) -> Mapping[st
     return {"albumin_corrected_calcium": _corrected(calcium, albumin.measured.number)}
 
 
-def _number(held: Held, rulebook: Rulebook) -> Read | None:
+def _read(held: Held, rulebook: Rulebook) -> Read | None:
     read = read_value(held, rulebook) if held.status.judged else None
-    if read is None or isinstance(read, Verdict) or read.measured.comparator is not Comparator.NONE:
-        return None
-    return read
+    return None if isinstance(read, Verdict) else read
+
+
+def _number(held: Held, rulebook: Rulebook) -> Read | None:
+    read = _read(held, rulebook)
+    return read if read is not None and read.measured.comparator is Comparator.NONE else None
 
 
 def _corrected(calcium: Read, albumin: Decimal) -> dict[str, object]:

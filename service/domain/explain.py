@@ -19,7 +19,6 @@ from service.domain.units import Unit
 _BEYOND = {Direction.HIGH: "above", Direction.LOW: "below"}
 _WITHIN = {Direction.HIGH: "or below", Direction.LOW: "or above"}
 _SIDE = {Direction.LOW: "lower", Direction.HIGH: "upper"}
-_MAY_BE_PREGNANT = (10 * 12, 60 * 12)  # completed months; judgement: wide enough that nobody is left out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,12 +114,13 @@ def why_between(case: Case) -> str:
     )
 
 
-def what_would_help(who: Person) -> str | None:
-    """Which facts about the patient would settle a case between limits."""
+def what_would_help(case: Case) -> str | None:
+    """Which facts about the patient would settle a case between limits: those in which the candidates differ."""
+    populations = [interval.population for interval in case.analyte.candidates(case.who)]
     wanted = [
-        *(() if who.sex_known else ("patient.sex",)),
-        *(() if who.age_known else ("patient.birth_date",)),
-        *(("patient.trimester",) if len(who.states) > 1 else ()),
+        *(("patient.sex",) if len({one.sexes for one in populations}) > 1 and not case.who.sex_known else ()),
+        *(("patient.birth_date",) if len({(one.start, one.end) for one in populations}) > 1 else ()),
+        *(("patient.trimester",) if len(case.who.states) > 1 else ()),
     ]
     return f"send {' and '.join(wanted)}, or the laboratory's reference_range" if wanted else None
 
@@ -200,15 +200,10 @@ def assumptions(case: Case) -> list[str]:
         unknown = [*(() if case.who.sex_known else ("sex",)), *(() if case.who.age_known else ("age",))]
         about = " and ".join(unknown) or "exact age or trimester"
         said.append(f"{about} not known: the value lies beyond the limit of everybody this may be")
-    unsaid = not case.who.pregnancy_stated and _could_be_pregnant(case.who)
+    unsaid = not case.who.pregnancy_stated and "female" in case.who.sexes and case.who.could_be_pregnant
     if unsaid and not case.outer.for_pregnant:
         said.append("pregnancy not stated: limits for people who are not pregnant were used")
     return said
-
-
-def _could_be_pregnant(who: Person) -> bool:
-    youngest, oldest = _MAY_BE_PREGNANT
-    return "female" in who.sexes and who.oldest.months >= youngest and who.youngest.months < oldest
 
 
 def would_change(case: Case, index: int) -> list[str]:

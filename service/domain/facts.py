@@ -26,7 +26,12 @@ class Known:
 
 
 def learn(known: Known, panel: Panel) -> Known:
-    """What is known after a panel. Its statements are as old as its issue, or else its collection."""
+    """What is known after a panel. Its statements are as old as its issue, or else its collection.
+
+    A panel that only takes results back says nothing of the person: it may be somebody else's.
+    """
+    if panel.results and all(result.status.withdraws for result in panel.results):
+        return known
     as_of = panel.issued_at or panel.collected_at
     sex, sex_as_of = known.sex, known.sex_as_of
     if panel.patient.sex is not Sex.UNKNOWN and _newer(as_of, sex_as_of):

@@ -136,7 +136,7 @@ def _catalogue(analyte: Analyte, family: str, *, side: Direction, who: Person) -
                 value=cut[family],
                 label=label,
                 population=interval.population.label,
-                source=interval.source,
+                source=interval.source if side is Direction.LOW else interval.high_source or interval.source,
                 note=interval.note,
                 for_pregnant=bool(interval.population.states & ANY_TRIMESTER),
             )

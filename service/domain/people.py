@@ -6,7 +6,7 @@ theirs is a candidate.
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from enum import StrEnum
 
@@ -15,6 +15,9 @@ from service.domain.errors import BadCatalogue
 SEXES = frozenset({"female", "male"})
 NOT_PREGNANT = frozenset({0})
 ANY_TRIMESTER = frozenset({1, 2, 3})
+
+# Completed months between which somebody may be pregnant; judgement: wide enough that nobody is left out.
+MAY_BE_PREGNANT = (10 * 12, 60 * 12)
 
 _DAYS_A_MONTH = 30.4375
 
@@ -101,6 +104,12 @@ class Person:
     impossible: str | None = None
 
     @property
+    def could_be_pregnant(self) -> bool:
+        """Does the age allow it? (Whoever is pregnant says so; the sex on record may say otherwise.)"""
+        youngest, oldest = MAY_BE_PREGNANT
+        return self.oldest.months >= youngest and self.youngest.months < oldest
+
+    @property
     def sex_known(self) -> bool:
         return len(self.sexes) == 1
 
@@ -124,14 +133,18 @@ def person(
     """
     late_birth = born is not None and born > on + timedelta(days=1)
     ages = _ages(None if late_birth else born, age_years, on)
-    return Person(
+    who = Person(
         sexes=frozenset({sex.value}) & SEXES or SEXES,
         youngest=ages[0],
         oldest=ages[1],
         states=_states(pregnant, trimester),
         pregnancy_stated=pregnant is not None or trimester is not None,
-        impossible="the birth date lies after the collection" if late_birth else None,
     )
+    if late_birth:
+        return replace(who, impossible="the birth date lies after the collection")
+    if who.states != NOT_PREGNANT and not who.could_be_pregnant:
+        return replace(who, impossible="the patient is said to be pregnant at an age at which nobody is")
+    return who
 
 
 def _ages(born: date | None, age_years: int | None, on: date) -> tuple[Age, Age]:

@@ -92,3 +92,14 @@ class Verdict:
     provisional: bool = False
     explanation: Mapping[str, object] | None = field(default=None, repr=False)
     context: Mapping[str, object] | None = field(default=None, repr=False)
+
+
+def replaced(analyte: str | None, ruleset: str) -> Verdict:
+    """The verdict on a version of a result that does not count, because another one outranks it."""
+    return Verdict(
+        outcome=Outcome.NOT_JUDGED,
+        ruleset=ruleset,
+        analyte=analyte,
+        reason=Reason.REPLACED,
+        why="a version of this result that outranks this one is held",
+    )

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
-from service.domain.appraise import not_judged
 from service.domain.changes import diff
 from service.domain.episodes import Episode, Flag
 from service.domain.errors import BadInput, Fault
@@ -18,7 +17,7 @@ from service.domain.facts import Known, learn
 from service.domain.judge import Judgement, carry_on, judge
 from service.domain.panels import Panel, Result
 from service.domain.timeline import Timeline, by_key
-from service.domain.verdicts import Reason, Verdict
+from service.domain.verdicts import Reason, Verdict, replaced
 from service.flows import keeping
 from service.flows.arrivals import Arrival, arrivals, identities
 from service.flows.keeping import Named, Occasion, Told
@@ -69,7 +68,9 @@ class Incoming:
 
     @property
     def changes_nothing(self) -> bool:
-        return all(one.duplicate for one in self.arrivals) and not self.facts_changed
+        """Was all of it held already? A newer statement of the same fact is something new: it outranks older ones."""
+        as_known = self.patient is not None and self.patient.known == self.known
+        return as_known and all(one.duplicate for one in self.arrivals)
 
     @property
     def facts_changed(self) -> bool:
@@ -94,7 +95,7 @@ def take_in(panel: Panel, message: Message, means: Means, *, dry_run: bool = Fal
     with database.reading() if dry_run else database.transaction() as connection:
         incoming = _incoming(connection, panel, message, means=means, names=names, lock=not dry_run)
         if incoming.patient and incoming.changes_nothing:
-            return _repeated(connection, incoming, incoming.patient, means=means)
+            return _repeated(connection, incoming, incoming.patient, means=means, strict=strict)
         before, after = _judge(connection, incoming, means)
         verdicts = {one.held.key: _verdict_on(one, after.verdicts) for one in incoming.arrivals}
         if strict:
@@ -140,7 +141,7 @@ def _judge(connection: Connection, incoming: Incoming, means: Means) -> tuple[Ju
 def _verdict_on(arrival: Arrival, verdicts: Verdicts) -> Verdict:
     if arrival.current:
         return verdicts[arrival.held.key]
-    return not_judged(arrival.held, Reason.REPLACED, "a version of this result that outranks this one is held")
+    return replaced(arrival.held.analyte, arrival.held.ruleset)
 
 
 _FIELD = {
@@ -269,16 +270,21 @@ def _keep_patient(connection: Connection, incoming: Incoming, patient: KeptPatie
         patients.learned(connection, patient, **values)
 
 
-def _repeated(connection: Connection, incoming: Incoming, patient: KeptPatient, *, means: Means) -> Receipt:
+def _repeated(
+    connection: Connection, incoming: Incoming, patient: KeptPatient, *, means: Means, strict: bool
+) -> Receipt:
     """The answer to a panel of which everything was held already: what was answered before, as it stands now."""
     keys = [one.held.key for one in incoming.arrivals]
-    verdicts = judgements.current_verdicts(connection, patient.id, keys)
+    current = judgements.current_verdicts(connection, patient.id, keys)
+    verdicts = {one.held.key: _verdict_on(one, current) for one in incoming.arrivals}
+    if strict:
+        _refuse_faults_of_meaning(incoming, verdicts)
     standing = judgements.flags_on(connection, patient.id, keys)
     return Receipt(
         id=incoming.arrivals[0].panel,
         duplicate=True,
         ruleset=means.catalogue.rulebook.current,
-        items=tuple((one, _verdict_on(one, verdicts)) for one in incoming.arrivals),
+        items=tuple((one, verdicts[one.held.key]) for one in incoming.arrivals),
         flags=tuple(ShownFlag(flag=flag, state=state, episode=episode) for flag, state, episode in standing),
     )
 

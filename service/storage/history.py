@@ -84,9 +84,11 @@ def flag_view(connection: Connection, flag_id: str) -> FlagView:
 
 
 def _context(connection: Connection, row: Row[Any]) -> Mapping[str, Any] | None:
+    """What was shown beside the very version of the result that raised the flag."""
     c = verdicts.c
-    wanted = (c.patient_id == row.patient_id) & (c.result_id == row.subject) & c.current
-    found: Mapping[str, Any] | None = connection.execute(select(c.context).where(wanted)).scalar_one_or_none()
+    wanted = (c.patient_id == row.patient_id) & (c.result_id == row.subject) & (c.result_version == row.version)
+    newest = select(c.context).where(wanted).order_by(c.judged_at.desc(), c.id.desc()).limit(1)
+    found: Mapping[str, Any] | None = connection.execute(newest).scalar_one_or_none()
     return found
 
 

@@ -253,3 +253,59 @@ def test_times_are_answered_in_utc(client):
     flag = client.post("/v1/panels", json=sent).get_json()["flags"][0]
 
     assert flag["collected_at"] == "2026-11-01T02:30:00Z"
+
+
+def test_a_version_that_counts_no_longer_is_shown_as_replaced(client):
+    first = client.post("/v1/panels", json=panel(calcium("11.9", id="R-1"))).get_json()["id"]
+    client.post("/v1/panels", json=panel(calcium("10.9", id="R-1"), status="corrected"))
+
+    shown = client.get(f"/v1/panels/{first}").get_json()
+
+    assert shown["counts"]["flagged"] == 0
+    assert shown["verdicts"][0]["reason"] == "replaced_by_newer_version"
+    assert shown["verdicts"][0]["sent"]["value"] == "11.9"
+
+
+def test_a_flag_shows_what_stood_beside_its_own_version(client):
+    albumin = {"analyte": "albumin", "value": "30", "unit": "g/L"}
+    sent = panel(calcium("11.9", id="R-1"), albumin)
+    flag = client.post("/v1/panels", json=sent).get_json()["flags"][0]["id"]
+    client.post("/v1/panels", json=panel(calcium("10.9", id="R-1"), status="corrected"))
+
+    context = client.get(f"/v1/flags/{flag}").get_json()["context"]
+
+    assert context["albumin_corrected_calcium"]["value"] == "12.70"
+
+
+def test_a_note_beside_an_inexact_value_says_that_it_may_be_worse(client):
+    sent = panel({"analyte": "platelets", "comparator": "<", "value": "100", "unit": "10*9/L"})
+
+    flag = client.post("/v1/panels", json=sent).get_json()["flags"][0]
+    whole = client.get(flag["href"]).get_json()
+
+    assert flag["at_least"]
+    assert flag["note"]["text"].startswith("The exact value is not known. It may be worse than this note says.")
+    assert whole["note"]["text"] == flag["note"]["text"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "row", "stated"),
+    [
+        (0, 1, {"mg/dL": "11.5", "mmol/L": "2.9"}),
+        (1, 1, {"mmol/L": "1.5"}),
+        (3, 3, {"g/dL": "7"}),
+        (4, 1, {"10*9/L": "75"}),
+    ],
+)
+def test_a_rule_set_shows_its_numbers_as_published(client, rule, row, stated):
+    shown = client.get("/v1/rulesets/blood-findings-1").get_json()
+
+    assert shown["rules"][rule]["rows"][row]["beyond"] == stated
+
+
+def test_an_interval_shows_its_limits_as_published(client):
+    analytes = {one["key"]: one for one in client.get("/v1/analytes").get_json()["items"]}
+
+    pregnant = next(one for one in analytes["calcium"]["intervals"] if one.get("trimesters"))
+
+    assert pregnant["high"] == {"mmol/L": "2.35"}

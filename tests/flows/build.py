@@ -157,3 +157,9 @@ def events(database: Database) -> list[tuple[str, str | None]]:
     """Type and flag of every event, in the order in which they were put out."""
     with database.reading() as connection:
         return [(row.type, row.flag_id) for row in connection.execute(select(outbox).order_by(outbox.c.seq))]
+
+
+def current_outcomes(database: Database) -> list[str]:
+    """The outcome of every current verdict."""
+    with database.reading() as connection:
+        return list(connection.execute(select(verdicts.c.outcome).where(verdicts.c.current)).scalars())
