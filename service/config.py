@@ -222,7 +222,10 @@ class Settings:
     )
     threads: int = _number(4, "Threads per worker process.", low=1, high=64)
     request_timeout_seconds: int = _number(
-        30, "Seconds after which a worker process that has stopped answering is replaced.", low=1, high=600
+        30,
+        "Seconds after which a worker process that is stuck as a whole is replaced; not a limit for one request.",
+        low=1,
+        high=600,
     )
     graceful_seconds: int = _number(
         30, "Seconds that requests under way are given to finish when the service stops.", low=1, high=600

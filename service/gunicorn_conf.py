@@ -49,7 +49,8 @@ forwarder_headers = ""
 
 # No access log: paths carry patient ids. service.app writes a line for each request, with the route instead.
 accesslog = None
-loglevel = _chosen.log_level
+# Below info gunicorn writes the request line.
+loglevel = "info" if _chosen.log_level == "debug" else _chosen.log_level
 logconfig_dict = logs.logging_config(_chosen)
 
 logs.configure(_chosen)

@@ -68,6 +68,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
     """The standard library's logging configuration: one handler, on standard output. gunicorn's, too."""
     level = settings.log_level.upper()
     quiet = max(level, "WARNING", key=logging.getLevelName)
+    quiet_enough = max(level, "INFO", key=logging.getLevelName)
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -77,7 +78,8 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         "loggers": {
             **{name: {"level": quiet} for name in _TALKATIVE},
             # gunicorn gives itself handlers on standard error; an empty list takes them away again.
-            "gunicorn.error": {"level": level, "handlers": [], "propagate": True},
+            # Below info it writes the request line, and paths carry patient ids.
+            "gunicorn.error": {"level": quiet_enough, "handlers": [], "propagate": True},
             # Its access log would carry paths; the request line of service.app stands for it.
             "gunicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
         },

@@ -39,20 +39,21 @@ def present(**members: Any) -> Data:
     return {name: value for name, value in members.items() if value is not None and value is not False}
 
 
-def receipt(found: Receipt, catalogue: Catalogue) -> Data:
-    """The answer to a panel."""
+def receipt(found: Receipt, catalogue: Catalogue, *, brief: bool = False) -> Data:
+    """The answer to a panel; ``brief`` where many are answered at once: notes by name, no line of intended use."""
     verdicts = [verdict for _, verdict in found.items]
     by_subject = {shown.flag.subject: shown.flag.id for shown in found.flags}
-    return {
+    notes = [catalogue.note(shown.flag.finding, shown.flag.severity) for shown in found.flags]
+    told = {
         "id": found.id,
         "duplicate": found.duplicate,
         "ruleset": found.ruleset,
         "counts": counts([verdict.outcome for verdict in verdicts]),
         "verdicts": [_item(one, verdict, by_subject.get(one.held.key)) for one, verdict in found.items],
-        "flags": [_flag(shown, catalogue.note(shown.flag.finding, shown.flag.severity)) for shown in found.flags],
+        "flags": [_flag(shown, note, brief=brief) for shown, note in zip(found.flags, notes, strict=True)],
         "changes": [change(told) for told in found.told],
-        "intended_use": catalogue.intended_use,
     }
+    return told if brief else told | {"intended_use": catalogue.intended_use}
 
 
 def counts(outcomes: list[str]) -> Data:
@@ -85,7 +86,7 @@ def verdict_data(verdict: Any) -> Data:
     )
 
 
-def _flag(shown: ShownFlag, note: Note) -> Data:
+def _flag(shown: ShownFlag, note: Note, *, brief: bool) -> Data:
     flag = shown.flag
     told = present(
         id=flag.id,
@@ -100,7 +101,8 @@ def _flag(shown: ShownFlag, note: Note) -> Data:
         collected_at=instant(flag.collected_at),
         why=flag.why,
     )
-    return told | {"note": note_brief(note.as_data(), at_least=flag.at_least)} | _links(flag.id)
+    shown_note = {"id": note.id} if brief else note_brief(note.as_data(), at_least=flag.at_least)
+    return told | {"note": shown_note} | _links(flag.id)
 
 
 def _links(flag_id: str | None) -> Data:

@@ -3,6 +3,7 @@
 Law: a route is described where it is written; what all routes have in common is added here.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -91,7 +92,7 @@ def _document(app: Flask, api: Api) -> dict[str, Any]:
     """The document, with the scope of each route, which the guard knows, and without answers that nobody gives."""
     told: dict[str, Any] = api.spec.to_dict()
     for rule in app.url_map.iter_rules():
-        path = rule.rule.replace("<string:", "{").replace("<", "{").replace(">", "}")
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
         for method, operation in told["paths"].get(path, {}).items():
             if method != "parameters":
                 _complete(operation, guard.scope_of(app, rule.endpoint))

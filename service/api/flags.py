@@ -12,6 +12,7 @@ from service.api.description import Door, refuses
 from service.api.guard import means, scope
 from service.api.reading import AllFlagsQuery, FlagQuery, cursor_after, cursor_for, flag_filter, next_page
 from service.api.shapes import FlagPageShape, FlagViewShape
+from service.domain.errors import BadInput, Fault
 from service.storage import history, patients
 
 door = Door("flags", __name__, url_prefix="/v1", description="Flags and their history")
@@ -27,10 +28,14 @@ def index(query: dict[str, Any]) -> Response:
 
     Every flag ever raised, by time of collection, newest first; also those that were superseded or withdrawn.
     """
+    if "authority" in query and "patient" not in query:
+        raise BadInput(
+            [Fault(pointer="authority", code="parameter-invalid", detail="needs patient")], kind="invalid-query"
+        )
     return _page(query, query.get("patient"))
 
 
-@door.route("/patients/<string:patient_id>/flags")
+@door.route("/patients/<path:patient_id>/flags")
 @scope("flags:read")
 @door.arguments(FlagQuery, location="query")
 @refuses(400, 401, 403, 404, 409, 503)

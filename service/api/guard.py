@@ -12,6 +12,7 @@ import structlog
 from flask import Flask, current_app, g, request
 
 from service.api.problems import Refused
+from service.domain.errors import BadInput, Fault
 from service.flows.means import Means
 from service.storage import keys
 from service.storage.keys import ApiKey
@@ -74,8 +75,11 @@ def _check() -> None:
     endpoint = request.endpoint
     if "\x00" in request.path or any("\x00" in text for pair in request.args.items(multi=True) for text in pair):
         raise Refused("bad-request", "a NUL can stand neither in a path nor in a query")
+    if not request.host:
+        raise Refused("bad-request", "the Host header is not a host")
     if endpoint is None or endpoint in PUBLIC or request.method == "OPTIONS":
         return
+    _refuse_unknown_parameters(current_app.view_functions[endpoint])
     wanted = scope_of(current_app, endpoint)
     if wanted is None:
         raise Refused("forbidden", "this route declares no scope")
@@ -84,6 +88,16 @@ def _check() -> None:
         raise Refused("forbidden", f"this needs the scope {wanted}")
     g.api_key = found
     structlog.contextvars.bind_contextvars(key=found.id, source=found.source)
+
+
+def _refuse_unknown_parameters(view: Any) -> None:
+    """Refuse parameters of a described route that has none; routes with parameters check their own."""
+    described = getattr(view, "_apidoc", None)
+    if request.args and described is not None and "arguments" not in described:
+        faults = [
+            Fault(pointer=name, code="parameter-unknown", detail="is not a parameter here") for name in request.args
+        ]
+        raise BadInput(faults, kind="invalid-query")
 
 
 def _authenticated(endpoint: str) -> ApiKey:

@@ -4,6 +4,7 @@ Law: "ready" is only said after every part was asked; the answer names the part 
 """
 
 from collections.abc import Callable
+from http import HTTPStatus
 
 from flask import Response, jsonify
 
@@ -46,6 +47,8 @@ def ready() -> Response:
 def _answer(body: dict[str, object], status: int) -> Response:
     response = jsonify(body)
     response.status_code, response.content_type = status, MEDIA_TYPE
+    if status != HTTPStatus.OK:
+        response.headers["Retry-After"] = "5"
     return response
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from flask import Response, g, jsonify, url_for
 
-from service.api import answers, guard
+from service.api import answers, bulk, guard
 from service.api.description import Door, refuses
 from service.api.guard import means, scope
-from service.api.reading import PanelQuery, body, strict_handling
-from service.api.shapes import PanelAnswerShape, ReceiptShape
+from service.api.reading import PanelQuery, body, media_type, strict_handling
+from service.api.shapes import LineShape, PanelAnswerShape, ReceiptShape
 from service.flows.intake import Receipt, take_in
-from service.formats import native
+from service.formats import csv_rows, native, ndjson
 from service.storage import history, panels, patients
 from service.storage.panels import Message
 
@@ -26,21 +26,41 @@ _PREFER = {
     "description": "handling=strict refuses the panel when any of its results cannot be judged (RFC 7240).",
 }
 
+_BODIES = {
+    native.MEDIA_TYPE: {"schema": native.PanelShape},
+    ndjson.MEDIA_TYPE: {"schema": {"type": "string", "description": "One panel on each line."}},
+    csv_rows.MEDIA_TYPE: {
+        "schema": {
+            "type": "string",
+            "description": f"A header with {', '.join(csv_rows.REQUIRED)} and more; a result on each row.",
+        }
+    },
+}
+
 
 @door.route("/panels", methods=["POST"], parameters=[_PREFER])
 @scope("panels:write")
-@door.doc(requestBody={"required": True, "content": {native.MEDIA_TYPE: {"schema": native.PanelShape}}})
+@door.doc(requestBody={"required": True, "content": _BODIES})
 @door.arguments(PanelQuery, location="query")
 @refuses(400, 401, 403, 413, 415, 422, 503)
-@door.alt_response(200, schema=ReceiptShape, description="Everything in it was held already, or it was a dry run.")
+@door.alt_response(200, schema=LineShape, content_type=ndjson.MEDIA_TYPE, description="A line for each line or row.")
+@door.alt_response(200, schema=ReceiptShape, description="Held already, or a dry run; or a line for each line or row.")
 @door.response(201, ReceiptShape, description="The panel was judged and kept.")
 def send(query: dict[str, Any]) -> Response:
     """Send a panel
 
     Judges every result of the panel together with what is held of the patient, keeps it, and answers with a verdict
-    on each result, the flags that stand on it and what changed. Sending the same panel again changes nothing.
+    on each result, the flags that stand on it and what changed. Sending the same panel again changes nothing. NDJSON
+    and CSV bring many panels: they are answered as NDJSON, line by line, while they are read.
     """
-    now, sent, strict = guard.now(), body(native.MEDIA_TYPE), strict_handling()
+    sent_as, strict = media_type((native.MEDIA_TYPE, *bulk.FORMATS)), strict_handling()
+    if sent_as in bulk.FORMATS:
+        return bulk.send(sent_as, dry_run=query["dry_run"], strict=strict)
+    return _one(body(), dry_run=query["dry_run"], strict=strict)
+
+
+def _one(sent: bytes, *, dry_run: bool, strict: bool) -> Response:
+    now = guard.now()
     message = Message(
         body=sent,
         content_type=native.MEDIA_TYPE,
@@ -49,7 +69,7 @@ def send(query: dict[str, Any]) -> Response:
         request_id=g.request_id,
         received_at=now,
     )
-    found = take_in(native.read(sent, now=now), message, means(), dry_run=query["dry_run"], strict=strict)
+    found = take_in(native.read(sent, now=now), message, means(), dry_run=dry_run, strict=strict)
     return _answer(found, strict=strict)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import structlog
 from flask import Flask, Response, g
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from service.domain.errors import Ambiguous, BadInput, Fault, NotFound, Unavailable
@@ -42,6 +43,12 @@ PROBLEMS = _table(
         status=400,
         title="The body is not JSON",
         remedy="Send one JSON value in UTF-8. The detail names line and column, or the place of a repeated key.",
+    ),
+    Problem(
+        slug="invalid-csv",
+        status=422,
+        title="The CSV cannot be read",
+        remedy="Correct the columns named in errors; each pointer is the name of a column.",
     ),
     Problem(
         slug="invalid-query",
@@ -90,7 +97,7 @@ PROBLEMS = _table(
         slug="unsupported-media-type",
         status=415,
         title="The media type is not read here",
-        remedy="Send Content-Type: application/json.",
+        remedy="Send Content-Type: application/json, application/x-ndjson or text/csv, without Content-Encoding.",
     ),
     Problem(
         slug="invalid-panel",
@@ -120,7 +127,7 @@ PROBLEMS = _table(
         slug="unavailable",
         status=503,
         title="The service cannot do this now",
-        remedy="Send the same request again after the seconds in Retry-After. Nothing of it was kept.",
+        remedy="Send the same request again after the seconds in Retry-After. What was kept is a duplicate then.",
     ),
 )
 
@@ -154,13 +161,14 @@ def problem(
         "instance": f"urn:request:{g.get('request_id', '')}",
         "requestId": g.get("request_id", ""),
     }
-    errors = [_error(fault) for fault in faults]
+    errors = [error_data(fault) for fault in faults]
     if errors:
         body["errors"] = errors
     return Response(orjson.dumps(body), known.status, headers, content_type=MEDIA_TYPE)
 
 
-def _error(fault: Fault) -> dict[str, Any]:
+def error_data(fault: Fault) -> dict[str, Any]:
+    """One fault, as it is answered."""
     told = {"pointer": fault.pointer, "code": fault.code, "detail": fault.detail}
     optional = {"value": fault.value, "hint": fault.hint}
     return told | {name: value for name, value in optional.items() if value is not None}
@@ -204,6 +212,10 @@ def _http(error: HTTPException) -> Response:
     )
 
 
+def _badly_framed(_error: ParseException) -> Response:
+    return problem("bad-request", "the body is not framed as its headers say")
+
+
 def _failed(error: Exception) -> Response:
     structlog.get_logger().error("request failed", exc_info=error)
     return problem("internal-error", "the request was not carried out")
@@ -217,4 +229,5 @@ def register(app: Flask) -> None:
     app.register_error_handler(Unavailable, _unavailable)
     app.register_error_handler(Refused, _refused)
     app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(ParseException, _badly_framed)
     app.register_error_handler(Exception, _failed)

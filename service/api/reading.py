@@ -7,7 +7,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, NoReturn
@@ -26,16 +26,23 @@ from service.formats.strict_json import usable
 from service.storage.history import FlagFilter, Place
 from service.storage.tables import FLAG_STATES
 
+_KIND = "invalid-query"
 PAGE = 50
 MAX_PAGE = 200
 
 
-def body(media_type: str) -> bytes:
-    """The bytes of the request, which must be of a media type."""
-    if request.mimetype != media_type:
-        raise Refused("unsupported-media-type", f"send Content-Type: {media_type}", headers={"Accept-Post": media_type})
+def media_type(accepted: Sequence[str]) -> str:
+    """The media type of the body, which must be one of those accepted and not encoded any further."""
+    if request.mimetype not in accepted:
+        told = f"send Content-Type: {' or '.join(accepted)}"
+        raise Refused("unsupported-media-type", told, headers={"Accept-Post": ", ".join(accepted)})
     if request.content_encoding:
         raise Refused("unsupported-media-type", "send the body without Content-Encoding")
+    return request.mimetype
+
+
+def body() -> bytes:
+    """The bytes of the request."""
     sent = request.get_data(cache=False)
     # A body of unsaid length is cut off at the limit without a word; what is left of it tells.
     if request.content_length is None and request.environ["wsgi.input"].read(1):
@@ -52,10 +59,19 @@ def strict_handling() -> bool:
 class QueryParser(FlaskParser):
     """Reads queries with a schema, and refuses them as a problem."""
 
+    def load_querystring(self, req: Request, schema: Schema) -> Any:
+        """The parameters; one that may stand once and stands twice is a fault, for nobody knows which was meant."""
+        lists = {name for name, field in schema.fields.items() if isinstance(field, fields.List)}
+        twice = [name for name, values in req.args.lists() if len(values) > 1 and name not in lists]
+        if twice:
+            detail = "stands more than once"
+            raise BadInput([Fault(pointer=name, code="parameter-invalid", detail=detail) for name in twice], kind=_KIND)
+        return super().load_querystring(req, schema)
+
     def handle_error(self, error: ValidationError, req: Request, schema: Schema, **_: Any) -> NoReturn:
         messages: Any = error.messages
         faults = [_fault(name, said[0], schema) for name, said in _flat(messages.get("query", messages))]
-        raise BadInput(faults, kind="invalid-query")
+        raise BadInput(faults, kind=_KIND)
 
 
 def _flat(messages: Mapping[str, Any]) -> list[tuple[str, list[str]]]:

@@ -46,6 +46,11 @@ def _end(response: Response) -> Response:
     return response
 
 
+def _forget(_error: BaseException | None) -> None:
+    """What comes after on this thread is not of this request."""
+    structlog.contextvars.clear_contextvars()
+
+
 def _log(response: Response) -> None:
     level = "debug" if request.endpoint in _QUIET and response.status_code < 400 else "info"
     getattr(structlog.get_logger(), level)(
@@ -64,3 +69,4 @@ def register(app: Flask) -> None:
     """Number, log and dress every request. Must be registered before anything that can refuse one."""
     app.before_request(_begin)
     app.after_request(_end)
+    app.teardown_request(_forget)

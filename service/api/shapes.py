@@ -117,6 +117,12 @@ class ReceiptShape(Schema):
     intended_use = fields.String(required=True)
 
 
+class LineShape(Schema):
+    line = fields.Integer(metadata={"description": "Number of the line in the message, from 1."})
+    status = fields.Integer(metadata={"description": "What the line would be answered with by itself."})
+    summary = fields.Dict(metadata={"description": "On the last line: the accounting of the whole message."})
+
+
 class PatientRefShape(Schema):
     id = fields.String(required=True)
     authority = fields.String(required=True)

@@ -7,22 +7,27 @@ version of the same result.
 import hashlib
 import json
 from decimal import Decimal
+from typing import Any
 
 from service.domain.panels import Panel, Result
 
 
 def identity(source: str, panel: Panel, result: Result, *, analyte: str | None) -> str:
-    """The identity of a result within its patient.
+    """The identity of a result within its patient, as a digest, so that it has the same length whatever was sent.
 
     The sender's own id for it; else the accession with analyte and time of collection; else analyte and time of
     collection alone. The source is always part of it.
     """
     if result.sender_id is not None:
-        return json.dumps([source, "id", result.sender_id])
+        return _digest([source, "id", result.sender_id])
     about = [_about(result, analyte), panel.collected_at.isoformat()]
     if panel.accession is not None:
-        return json.dumps([source, "accession", panel.accession, *about])
-    return json.dumps([source, "collection", *about])
+        return _digest([source, "accession", panel.accession, *about])
+    return _digest([source, "collection", *about])
+
+
+def _digest(said: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def _about(result: Result, analyte: str | None) -> str:
@@ -43,7 +48,7 @@ def fingerprint(panel: Panel, result: Result) -> str:
         [result.comparator, result.text, result.unit, result.status.value, result.note],
         None if sent is None else [_text(sent.low), _text(sent.high), sent.unit],
     ]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+    return _digest(said)
 
 
 def _text(number: Decimal | None) -> str | None:

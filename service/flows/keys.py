@@ -26,6 +26,11 @@ def add(
 
     ``replace`` revokes the active key of this name first. Raises ``BadInput`` when there is one and it stays.
     """
+    faults = [
+        _empty(which) for which, text in (("name", name), ("source", source)) if text is not None and not text.strip()
+    ]
+    if faults:
+        raise BadInput(faults, kind="invalid-key")
     expires_at = None if days is None else now + timedelta(days=days)
     with database.transaction() as connection:
         if keys.active(connection, name) is not None:
@@ -33,6 +38,10 @@ def add(
                 raise BadInput([_taken()], kind="invalid-key")
             keys.revoke(connection, name, now)
         return keys.add(connection, name=name, source=source or name, scopes=scopes, now=now, expires_at=expires_at)
+
+
+def _empty(which: str) -> Fault:
+    return Fault(pointer=which, code="empty", detail="must not be empty")
 
 
 def _taken() -> Fault:

@@ -42,17 +42,20 @@ def refuse(text: str, code: str, hint: str | None = None) -> ValidationError:
 
 
 class TextField(Field[str]):
-    """Text that says something: not empty, at most 1,000 characters."""
+    """Text that says something: not empty, and of bounded length."""
 
-    described: Described = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}
+    def __init__(self, *, longest: int = MAX_TEXT, **options: Any) -> None:
+        super().__init__(**options)
+        self.longest = longest
+        self.described: Described = {"type": "string", "minLength": 1, "maxLength": longest}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if isinstance(value, Number) or not isinstance(value, str):
             raise refuse("must be text", "type", "put it into quotes" if isinstance(value, Number) else None)
         if not value.strip():
             raise refuse("must not be empty", "empty")
-        if len(value) > MAX_TEXT:
-            raise refuse(f"must have at most {MAX_TEXT} characters", "too-long")
+        if len(value) > self.longest:
+            raise refuse(f"must have at most {self.longest} characters", "too-long")
         return value
 
 

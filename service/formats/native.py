@@ -32,6 +32,7 @@ from service.formats.strict_json import escape, listed, parse
 
 MEDIA_TYPE = "application/json"
 MAX_RESULTS = 200
+MAX_NAME = 255
 # A clock of a sender may be wrong by hours; a collection later than this is a wrong date.
 _CLOCK = timedelta(hours=24)
 
@@ -48,9 +49,14 @@ class Strict(Schema):
 class PatientShape(Strict):
     """Who the results are from."""
 
-    id = TextField(required=True, metadata=_about("Your identifier for the patient; compared exactly.", "88204113"))
+    id = TextField(
+        required=True,
+        longest=MAX_NAME,
+        metadata=_about("Your identifier for the patient; compared exactly.", "88204113"),
+    )
     authority = TextField(
         allow_none=True,
+        longest=MAX_NAME,
         metadata=_about(
             "Who assigned the identifier. Without it, it counts beside the key's source only.", "hospital-a"
         ),

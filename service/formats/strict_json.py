@@ -57,7 +57,7 @@ def parse(body: bytes) -> Any:
         raise _constant(text) from None
     except RecursionError:
         raise _too_deep() from None
-    faults = listed(_faults(value, "", depth=0))
+    faults = listed(_faults(value, None, depth=0))
     if faults:
         raise BadInput(faults, kind="invalid-json")
     return value
@@ -116,29 +116,38 @@ def _too_deep() -> BadInput:
     return BadInput([Fault(pointer="", code="json-too-deep", detail=detail)], kind="invalid-json")
 
 
-def _faults(value: Any, pointer: str, *, depth: int) -> Iterator[Fault]:
+# Where a value stands: the step to it behind the place that holds it. Only a fault makes a pointer of it.
+_Place = tuple["_Place | None", str | int]
+
+
+def _faults(value: Any, place: "_Place | None", *, depth: int) -> Iterator[Fault]:
     if depth > MAX_DEPTH:
         raise _too_deep()
     if isinstance(value, str) and _UNUSABLE.search(value):
         detail = "holds a NUL or half a surrogate pair, which cannot be kept"
-        yield Fault(pointer=pointer, code="text-unusable", detail=detail)
+        yield Fault(pointer=_pointer(place), code="text-unusable", detail=detail)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _faults(item, f"{pointer}/{index}", depth=depth + 1)
+            yield from _faults(item, (place, index), depth=depth + 1)
     elif isinstance(value, dict):
-        yield from _object_faults(value, pointer, depth=depth)
+        yield from _object_faults(value, place, depth=depth)
 
 
-def _object_faults(value: dict[str, Any], pointer: str, *, depth: int) -> Iterator[Fault]:
+def _object_faults(value: dict[str, Any], place: "_Place | None", *, depth: int) -> Iterator[Fault]:
     if isinstance(value, _Repeating):
         for name in value.repeated:
             detail = "this key stands more than once in the object"
-            yield Fault(pointer=f"{pointer}/{escape(name)}", code="key-repeated", detail=detail)
+            yield Fault(pointer=_pointer((place, name)), code="key-repeated", detail=detail)
     for name, item in value.items():
         if _UNUSABLE.search(name):
-            yield Fault(pointer=pointer, code="text-unusable", detail="a key holds a NUL or half a surrogate pair")
+            detail = "a key holds a NUL or half a surrogate pair"
+            yield Fault(pointer=_pointer(place), code="text-unusable", detail=detail)
         else:
-            yield from _faults(item, f"{pointer}/{escape(name)}", depth=depth + 1)
+            yield from _faults(item, (place, name), depth=depth + 1)
+
+
+def _pointer(place: "_Place | None") -> str:
+    return "" if place is None else f"{_pointer(place[0])}/{escape(place[1])}"
 
 
 def usable(text: str) -> bool:

@@ -18,6 +18,8 @@ from sqlalchemy.pool import StaticPool
 from service.domain.errors import Unavailable
 
 _WRITES = "lab_alerts_writes"
+# A statement waits for locks for one timeout; with its own work it may take so many of them.
+_SLOWEST = 3
 
 
 class Database:
@@ -79,28 +81,44 @@ def _translated() -> Iterator[None]:
         raise Unavailable(why) from error
 
 
-# PostgreSQL's SQLSTATE for a table and a column that are not there.
-_UNDEFINED = frozenset({"42P01", "42703"})
+# What each database calls it: PostgreSQL by SQLSTATE, SQLite by the name of its error.
+_WRONG_STEP = frozenset({"42P01", "42703"})  # undefined table, undefined column
+_NO_ROOM = frozenset({"53100", "SQLITE_FULL"})
+_BUSY = frozenset({"40001", "40P01", "55P03", "57014", "SQLITE_BUSY", "SQLITE_LOCKED"})
+_READ_ONLY = frozenset({"25006", "SQLITE_READONLY"})
 
 
 def _reason(error: DBAPIError) -> str | None:
     """Why it cannot be done now; None where the statement itself is at fault, now and later."""
-    said = str(error.orig).lower()
-    if getattr(error.orig, "sqlstate", None) in _UNDEFINED or "no such table" in said or "no such column" in said:
+    code, said = _code(error), str(error.orig).lower()
+    if code in _WRONG_STEP or "no such table" in said or "no such column" in said:
         return "the database is not at the step that this program needs"
     if type(error) is DatabaseError:
         return "what is there is not a database"
-    if not isinstance(error, OperationalError | InterfaceError) or _names(error, "SQLITE_ERROR"):
+    for codes, why in _WHY:
+        if code in codes:
+            return why
+    # Of class 54 are limits of the server, like too long a value in an index: sending it again does not help.
+    own_fault = code == "SQLITE_ERROR" or code.startswith("54")
+    if own_fault or not isinstance(error, OperationalError | InterfaceError):
         return None
-    if "full" in said or "no space" in said:
-        return "the database has no room left"
-    if any(word in said for word in ("locked", "lock timeout", "deadlock")):
-        return "the database is busy"
     return "the database cannot be reached"
 
 
-def _names(error: DBAPIError, name: str) -> bool:
-    return getattr(error.orig, "sqlite_errorname", None) == name
+_WHY = (
+    (_NO_ROOM, "the database has no room left"),
+    (_BUSY, "the database is busy"),
+    (_READ_ONLY, "the database cannot be written"),
+)
+
+
+def _code(error: DBAPIError) -> str:
+    """The database's own name for an error; SQLite's extended names begin with the plain ones."""
+    name = str(getattr(error.orig, "sqlite_errorname", None) or "")
+    plain = next(
+        (one for one in (*_NO_ROOM, *_BUSY, *_READ_ONLY) if one.startswith("SQLITE") and name.startswith(one)), name
+    )
+    return str(getattr(error.orig, "sqlstate", None) or plain)
 
 
 def _server(url: URL, pool_size: int, timeout: int) -> Engine:
@@ -114,7 +132,10 @@ def _server(url: URL, pool_size: int, timeout: int) -> Engine:
         connect_args={
             "connect_timeout": timeout,
             "application_name": "lab-alerts",
-            "options": f"-c lock_timeout={timeout}s -c timezone=UTC",
+            "options": f"-c lock_timeout={timeout}s -c statement_timeout={_SLOWEST * timeout}s -c timezone=UTC",
+            # A server that is gone without a word is noticed, too.
+            "keepalives_idle": timeout,
+            "tcp_user_timeout": timeout * 1000,
         },
     )
 
@@ -124,12 +145,19 @@ def _sqlite(url: URL, pool_size: int, timeout: int) -> Engine:
     if url.database in (None, "", ":memory:"):
         options = {"poolclass": StaticPool}
     else:
-        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(Path(str(url.database)).parent)
     connect = {"timeout": timeout, "check_same_thread": False}
     engine = create_engine(url, hide_parameters=True, connect_args=connect, **options)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable("the folder of the database cannot be made") from error
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

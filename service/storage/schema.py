@@ -13,8 +13,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
+from service.domain.errors import Unavailable
 from service.storage.database import Database
 from service.storage.tables import metadata
 
@@ -60,6 +62,14 @@ def _config(connection: Connection | None = None) -> Config:
 def _run(database: Database, step: Callable[[Config], None]) -> None:
     with database.transaction() as connection:
         if database.dialect == "postgresql":
+            # A step may take longer than a request may.
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
             # Several processes that start together take turns; those that come later find nothing left to do.
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
-        step(_config(connection))
+        try:
+            step(_config(connection))
+        except CommandError:
+            raise Unavailable(
+                "the database is at a step, or is to go to one, that this program does not know"
+            ) from None

@@ -160,4 +160,4 @@ def test_a_line_says_which_route_was_asked_and_never_which_path(client, lines):
     client.get("/v1/patients/Zaphod-4711/flags")
 
     (line,) = (json.loads(line) for line in lines() if '"request"' in line)
-    assert (line["route"], line["status"]) == ("/v1/patients/<string:patient_id>/flags", 404)
+    assert (line["route"], line["status"]) == ("/v1/patients/<path:patient_id>/flags", 404)

@@ -71,7 +71,7 @@ def test_another_media_type_is_refused_with_the_one_that_is_read(client, documen
 
     as_problem(answer, "unsupported-media-type")
     as_described(document, "/v1/panels", answer)
-    assert answer.headers["Accept-Post"] == JSON
+    assert answer.headers["Accept-Post"] == f"{JSON}, application/x-ndjson, text/csv"
 
 
 def test_an_encoded_body_is_refused(client):

@@ -62,7 +62,7 @@ def _codes() -> Iterator[str]:
 
 def _codes_in(call: ast.Call, name: str) -> Iterator[str]:
     given = [keyword.value for keyword in call.keywords if keyword.arg == "code"] if name == "Fault" else []
-    given += call.args[1:2] if name in ("refuse", "Said") else []
+    given += call.args[1:2] if name in ("refuse", "Said", "_fault") else []
     yield from (one.value for one in given if isinstance(one, ast.Constant))
 
 
