@@ -91,7 +91,7 @@ def serve(quickstart: bool) -> None:
 def _exec_gunicorn() -> NoReturn:
     gunicorn = [sys.executable, "-m", "gunicorn", "--config", "python:service.gunicorn_conf"]
     # Nothing of this comes from outside: the arguments are fixed, and the program is this interpreter.
-    os.execv(sys.executable, gunicorn)  # noqa: S606
+    os.execv(sys.executable, gunicorn)  # noqa: S606  a fixed command
 
 
 def _print_quickstart(settings: Settings, database: Database) -> None:
