@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from difflib import get_close_matches
 from types import MappingProxyType
+from typing import Any
 
 from service.domain.errors import BadCatalogue
 from service.domain.people import Person, Population, prove_cover
@@ -70,6 +71,8 @@ class ReferenceInterval:
     source: Source
     high_source: Source | None = None
     note: str | None = None
+    # The limits made of it, by unit family and side: they are the same every time.
+    memo: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,15 +101,15 @@ def _by_rule(held: Held, read: Read, *, rule: GradedLimit, ruleset: RuleSet, who
     limits = limits_for(read.analyte, read.unit, sent=held.result.range, who=who, deciding=rule.direction)
     if isinstance(limits, Unusable):
         return not_judged(held, Reason.RANGE_UNUSABLE, limits.detail, hint=limits.hint)
-    outer = limits.outer(rule.direction)
-    if outer is None:
+    outer, inner = limits.outer(rule.direction), limits.inner(rule.direction)
+    if outer is None or inner is None:
         return _no_interval(held, read.analyte, who)
     if who.impossible and outer.origin == "catalogue":
         hint = "check patient.birth_date and patient.pregnant, or send the laboratory's reference_range"
         return not_judged(held, Reason.FACTS_CONTRADICT, who.impossible, hint=hint)
     case = Case(
         result=held.result, analyte=read.analyte, unit=read.unit, measured=read.measured,
-        rule=rule, ruleset=ruleset, who=who, limits=limits,
+        rule=rule, ruleset=ruleset, who=who, limits=limits, outer=outer, inner=inner,
     )  # fmt: skip
     return _decide(held, case)
 

@@ -4,6 +4,7 @@ Law: an explanation is made from the very objects that decided, states numbers a
 (texts, lists, mappings) so that it can be frozen and compared.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -23,7 +24,7 @@ _SIDE = {Direction.LOW: "lower", Direction.HIGH: "upper"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """Everything that one result was judged by."""
+    """Everything that one result was judged by; ``outer`` and ``inner`` are the limits on the side of the rule."""
 
     result: Result
     analyte: Analyte
@@ -33,20 +34,8 @@ class Case:
     ruleset: RuleSet
     who: Person
     limits: Limits = field(repr=False)
-
-    @property
-    def outer(self) -> Limit:
-        return self._limit(self.limits.outer(self.rule.direction))
-
-    @property
-    def inner(self) -> Limit:
-        return self._limit(self.limits.inner(self.rule.direction))
-
-    @staticmethod
-    def _limit(limit: Limit | None) -> Limit:
-        if limit is None:
-            raise LookupError("a case needs a limit on the side of its rule")
-        return limit
+    outer: Limit = field(repr=False)
+    inner: Limit = field(repr=False)
 
     def begins(self, row: Row) -> Decimal:
         """Where ``row`` begins for this result, in canonical units."""
@@ -174,7 +163,14 @@ def _limit_data(case: Case, limit: Limit) -> dict[str, object]:
     }
 
 
-def _rule_data(case: Case, index: int) -> dict[str, object]:
+def _rule_data(case: Case, index: int) -> Mapping[str, object]:
+    memo, key = case.ruleset.memo, (case.rule.key, index)
+    if key not in memo:
+        memo[key] = _new_rule_data(case, index)
+    return memo[key]
+
+
+def _new_rule_data(case: Case, index: int) -> dict[str, object]:
     row = case.rule.rows[index]
     return {
         "ruleset": case.ruleset.version,

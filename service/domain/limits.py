@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from service.domain.analytes import Analyte, Bounds, Source
+from service.domain.analytes import Analyte, Bounds, ReferenceInterval, Source
 from service.domain.panels import SentRange
 from service.domain.people import ANY_TRIMESTER, Person
 from service.domain.quantities import EXACT
@@ -76,8 +76,9 @@ def limits_for(
     own = _laboratory(analyte, unit, sent=sent, deciding=deciding) if sent else {}
     if isinstance(own, Unusable):
         return own
-    sides = {side: own.get(side) or tuple(_catalogue(analyte, unit.family, side=side, who=who)) for side in Direction}
-    return Limits(low=sides[Direction.LOW], high=sides[Direction.HIGH])
+    intervals = analyte.candidates(who) if len(own) < len(Direction) else ()
+    low, high = (own.get(side) or tuple(_catalogue(intervals, unit.family, side)) for side in Direction)
+    return Limits(low=low, high=high)
 
 
 def _laboratory(
@@ -127,16 +128,24 @@ def _incredible(analyte: Analyte, side: Direction) -> Unusable:
     )
 
 
-def _catalogue(analyte: Analyte, family: str, *, side: Direction, who: Person) -> Iterator[Limit]:
-    for interval in analyte.candidates(who):
-        cut = interval.low if side is Direction.LOW else interval.high
-        if cut is not None:
-            label = f"the {_SIDE[side]} limit for {interval.population.label}"
-            yield Limit(
-                value=cut[family],
-                label=label,
-                population=interval.population.label,
-                source=interval.source if side is Direction.LOW else interval.high_source or interval.source,
-                note=interval.note,
-                for_pregnant=bool(interval.population.states & ANY_TRIMESTER),
-            )
+def _catalogue(intervals: tuple[ReferenceInterval, ...], family: str, side: Direction) -> Iterator[Limit]:
+    for interval in intervals:
+        if (family, side) not in interval.memo:
+            interval.memo[family, side] = _of_interval(interval, family, side)
+        limit = interval.memo[family, side]
+        if limit is not None:
+            yield limit
+
+
+def _of_interval(interval: ReferenceInterval, family: str, side: Direction) -> Limit | None:
+    cut = interval.low if side is Direction.LOW else interval.high
+    if cut is None:
+        return None
+    return Limit(
+        value=cut[family],
+        label=f"the {_SIDE[side]} limit for {interval.population.label}",
+        population=interval.population.label,
+        source=interval.source if side is Direction.LOW else interval.high_source or interval.source,
+        note=interval.note,
+        for_pregnant=bool(interval.population.states & ANY_TRIMESTER),
+    )

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 from service.domain.errors import BadCatalogue
 
@@ -118,6 +119,7 @@ class Person:
         return self.oldest != NO_END
 
 
+@lru_cache(maxsize=1024)  # the results of a panel are of one person
 def person(
     *,
     sex: Sex,

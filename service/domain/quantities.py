@@ -43,6 +43,8 @@ def parse_decimal(text: str) -> Decimal:
 
 def plain(number: Decimal) -> str:
     """The number in plain digits without superfluous zeros: ``Decimal('1.50E+2')`` reads ``150``."""
+    if not number:
+        return "0"
     text = format(number, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 

@@ -39,6 +39,8 @@ class RuleSet:
     sources: Mapping[str, Source]
     checksum: str
     _by_analyte: Mapping[str, GradedLimit] = field(init=False, repr=False, compare=False)
+    # What explanations say of a row is the same every time.
+    memo: dict[tuple[str, int], Mapping[str, object]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_analyte", self._index())

@@ -6,6 +6,7 @@ Law: a spelling that is not in the table is unknown. It is never parsed, guessed
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, Inexact
+from functools import lru_cache
 from types import MappingProxyType
 
 from service.domain.errors import BadCatalogue
@@ -40,10 +41,15 @@ class Unit:
 
     def express(self, canonical: Decimal) -> str | None:
         """The number that ``canonical`` is in this unit, or None where that would need rounding."""
-        try:
-            return plain(EXACT.divide(canonical, self.factor))
-        except Inexact:
-            return None
+        return _divided(canonical, self.factor)
+
+
+@lru_cache(maxsize=4096)  # limits are few, and each is said in explanations again and again
+def _divided(canonical: Decimal, factor: Decimal) -> str | None:
+    try:
+        return plain(EXACT.divide(canonical, factor))
+    except Inexact:
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

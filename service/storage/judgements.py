@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from service.domain.episodes import Episode, EpisodeState, Flag, FlagKey
 from service.domain.judge import Judgement
@@ -155,17 +155,26 @@ def keep_episodes(
     connection: Connection, patient_id: str, *, changed: Sequence[Episode], new: Sequence[Episode], now: datetime
 ) -> None:
     """Keep the episodes that changed and those that are new. Each has its ``id`` and ``last_flag``."""
-    c = episodes.c
-    # Those that end make room first: of each finding only one may be open.
-    for episode in sorted(changed, key=lambda one: one.open):
-        wanted = (c.patient_id == patient_id) & (c.id == episode.id)
-        connection.execute(update(episodes).where(wanted).values(**_episode_values(episode), changed_at=now))
+    if changed:
+        # Those that end make room first: of each finding only one may be open.
+        ordered = sorted(changed, key=lambda one: one.open)
+        rows = [
+            {"changed_at": now, "of_patient": patient_id, "of_id": one.id, **_episode_values(one)} for one in ordered
+        ]
+        connection.execute(_CHANGE_EPISODE, rows)
     if new:
         own = [{"patient_id": patient_id, "id": one.id, "changed_at": now, **_episode_values(one)} for one in new]
         connection.execute(insert(episodes), own)
 
 
 _EPISODE_COLUMNS = ("finding", "state", "level", "peak", "opened_at", "last_at", "resolved_at")
+
+
+_CHANGE_EPISODE = (
+    update(episodes)
+    .where(episodes.c.patient_id == bindparam("of_patient"), episodes.c.id == bindparam("of_id"))
+    .values({name: bindparam(name) for name in (*_EPISODE_COLUMNS, "last_flag_id", "changed_at")})
+)
 
 
 def _episode_values(episode: Episode) -> dict[str, Any]:
