@@ -258,16 +258,15 @@ def _keep_verdicts(
 
 
 def _keep_patient(connection: Connection, incoming: Incoming, patient: KeptPatient, *, keep_names: bool) -> None:
-    values: dict[str, object] = {}
-    last = patient.last_collected_at
-    if last is None or incoming.panel.collected_at > last:
-        values["last_collected_at"] = incoming.panel.collected_at
-    if incoming.known != patient.known:
-        values.update(patients.facts_as_values(incoming.known))
-    if keep_names and incoming.panel.patient.name and incoming.panel.patient.name != patient.name:
-        values["name"] = incoming.panel.patient.name
-    if values:
-        patients.learned(connection, patient, **values)
+    last, name = patient.last_collected_at, incoming.panel.patient.name
+    now = replace(
+        patient,
+        known=incoming.known,
+        name=name if keep_names and name else patient.name,
+        last_collected_at=max(last or incoming.panel.collected_at, incoming.panel.collected_at),
+    )
+    if now != patient:
+        patients.learned(connection, now)
 
 
 def _repeated(

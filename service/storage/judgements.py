@@ -8,9 +8,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Insert, Row, bindparam, insert, select, update
 
 from service.domain.episodes import Episode, EpisodeState, Flag, FlagKey
 from service.domain.judge import Judgement
@@ -19,6 +20,9 @@ from service.domain.verdicts import Outcome, Reason, Verdict
 from service.storage.ids import new_id
 from service.storage.rows import upsert, values_of
 from service.storage.tables import STANDING_FLAG_STATES, episodes, flags, notes, verdicts
+
+# Statements of the hot path are made once: making one costs as much as running it.
+_KEEP_VERDICT, _KEEP_EPISODE, _KEEP_FLAG = insert(verdicts), insert(episodes), insert(flags)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +43,22 @@ def keep_notes(connection: Connection, new: Iterable[Mapping[str, Any]]) -> None
     # In one order: two transactions that keep the same notes wait for each other, but never in a circle.
     values = sorted(({"id": note["id"], "body": dict(note)} for note in new), key=lambda one: str(one["id"]))
     if values:
-        statement = upsert(connection, notes).on_conflict_do_nothing(index_elements=[notes.c.id])
-        connection.execute(statement, values)
+        connection.execute(_keep_note(connection.dialect.name), values)
+
+
+@cache
+def _keep_note(dialect: str) -> Insert:
+    return upsert(dialect, notes).on_conflict_do_nothing(index_elements=[notes.c.id])
+
+
+_OPEN_EPISODES = select(episodes).where(
+    episodes.c.patient_id == bindparam("of_patient"), episodes.c.state == EpisodeState.OPEN.value
+)
 
 
 def open_episodes(connection: Connection, patient_id: str) -> Judgement:
     """The open episodes of a patient, without their flags: where a newer collection carries on."""
-    c = episodes.c
-    rows = connection.execute(select(episodes).where(c.patient_id == patient_id, c.state == EpisodeState.OPEN.value))
+    rows = connection.execute(_OPEN_EPISODES, {"of_patient": patient_id})
     return Judgement(episodes=tuple(sorted((_episode(row, ()) for row in rows), key=_by_time)))
 
 
@@ -116,7 +128,7 @@ def keep_verdicts(
         statement = update(verdicts).where(c.patient_id == patient_id, c.result_id.in_(replacing), c.current)
         connection.execute(statement.values(current=False))
     if new:
-        connection.execute(insert(verdicts), [_verdict_values(patient_id, one, now) for one in new])
+        connection.execute(_KEEP_VERDICT, [_verdict_values(patient_id, one, now) for one in new])
 
 
 def _verdict_values(patient_id: str, new: NewVerdict, now: datetime) -> dict[str, Any]:
@@ -164,7 +176,7 @@ def keep_episodes(
         connection.execute(_CHANGE_EPISODE, rows)
     if new:
         own = [{"patient_id": patient_id, "id": one.id, "changed_at": now, **_episode_values(one)} for one in new]
-        connection.execute(insert(episodes), own)
+        connection.execute(_KEEP_EPISODE, own)
 
 
 _EPISODE_COLUMNS = ("finding", "state", "level", "peak", "opened_at", "last_at", "resolved_at")
@@ -208,7 +220,7 @@ _FLAG_COLUMNS = tuple(field.name for field in fields(Flag) if field.name not in 
 def keep_flags(connection: Connection, patient_id: str, new: Sequence[NewFlag]) -> None:
     """Keep new flags with everything that explains them."""
     if new:
-        connection.execute(insert(flags), [_flag_values(patient_id, one) for one in new])
+        connection.execute(_KEEP_FLAG, [_flag_values(patient_id, one) for one in new])
 
 
 def _flag_values(patient_id: str, new: NewFlag) -> dict[str, Any]:

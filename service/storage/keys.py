@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from service.domain.errors import NotFound
 from service.storage.ids import new_id
@@ -52,8 +52,11 @@ def add(
 
 def find(connection: Connection, secret: str) -> ApiKey | None:
     """The key, if it was ever given out; whether it may still be used is for ``usable`` to say."""
-    row = connection.execute(select(api_keys).where(api_keys.c.digest == _digest(secret))).one_or_none()
+    row = connection.execute(_BY_DIGEST, {"of_digest": _digest(secret)}).one_or_none()
     return None if row is None else _key(row)
+
+
+_BY_DIGEST = select(api_keys).where(api_keys.c.digest == bindparam("of_digest"))
 
 
 def every(connection: Connection) -> list[ApiKey]:

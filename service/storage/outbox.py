@@ -27,10 +27,13 @@ class Event:
     data: dict[str, Any]
 
 
+_KEEP_EVENT = insert(outbox)
+
+
 def keep(connection: Connection, events: Sequence[Event]) -> None:
     """Put events at the end of the outbox."""
     if events:
-        connection.execute(insert(outbox), [_values(event) for event in events])
+        connection.execute(_KEEP_EVENT, [_values(event) for event in events])
 
 
 def _values(event: Event) -> dict[str, Any]:

@@ -62,31 +62,22 @@ class KeptPanel:
 def keep_message(connection: Connection, message_id: str, message: Message) -> None:
     """Keep the bytes of a message."""
     values = {name: getattr(message, name) for name in _MESSAGE_COLUMNS}
-    connection.execute(insert(inbox).values(id=message_id, **values))
+    connection.execute(_KEEP_MESSAGE, {"id": message_id, **values})
 
 
+_KEEP_MESSAGE, _KEEP_PANEL = insert(inbox), insert(panels)
 _MESSAGE_COLUMNS = ("body", "content_type", "source", "key_id", "request_id", "received_at")
 
 
 def keep_panel(connection: Connection, panel: Panel, *, kept: KeptPanel, message_id: str) -> None:
     """Keep a panel with the list of its items."""
-    connection.execute(
-        insert(panels).values(
-            patient_id=kept.patient_id,
-            id=kept.id,
-            inbox_id=message_id,
-            source=kept.source,
-            accession=panel.accession,
-            collected_at=panel.collected_at,
-            issued_at=panel.issued_at,
-            received_at=kept.received_at,
-            pregnant=panel.pregnant,
-            trimester=panel.trimester,
-            age_years=panel.age_years,
-            note=panel.note,
-            items=[item.as_data() for item in kept.items],
-        )
-    )
+    own = {name: getattr(panel, name) for name in _PANEL_COLUMNS}
+    of_kept = {name: getattr(kept, name) for name in ("patient_id", "id", "source", "received_at")}
+    items = [item.as_data() for item in kept.items]
+    connection.execute(_KEEP_PANEL, {**own, **of_kept, "inbox_id": message_id, "items": items})
+
+
+_PANEL_COLUMNS = ("accession", "collected_at", "issued_at", "pregnant", "trimester", "age_years", "note")
 
 
 def panel(connection: Connection, panel_id: str) -> KeptPanel:

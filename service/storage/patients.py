@@ -5,9 +5,11 @@ Law: whoever writes anything of a patient holds the patient's row first, so that
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy.sql.dml import ReturningInsert
 
 from service.domain.errors import Ambiguous, NotFound
 from service.domain.facts import Known
@@ -31,18 +33,23 @@ class KeptPatient:
 
 def lock(connection: Connection, *, authority: str, identifier: str, now: datetime) -> KeptPatient:
     """The patient, kept from now on if not before. Other writers of this patient wait until the transaction ends."""
-    insert = upsert(connection, patients).values(
-        id=new_id("pat"),
-        authority=authority,
-        identifier=identifier,
-        sex=Sex.UNKNOWN.value,
-        first_seen_at=now,
-        seen_at=now,
-    )
-    statement = insert.on_conflict_do_update(
-        index_elements=[patients.c.identifier, patients.c.authority], set_={"seen_at": now}
+    new = {
+        "id": new_id("pat"),
+        "authority": authority,
+        "identifier": identifier,
+        "sex": Sex.UNKNOWN.value,
+        "first_seen_at": now,
+        "seen_at": now,
+    }
+    return _patient(connection.execute(_lock(connection.dialect.name), new).one())
+
+
+@cache
+def _lock(dialect: str) -> ReturningInsert[Any]:
+    statement = upsert(dialect, patients)
+    return statement.on_conflict_do_update(
+        index_elements=[patients.c.identifier, patients.c.authority], set_={"seen_at": statement.excluded.seen_at}
     ).returning(*patients.c)
-    return _patient(connection.execute(statement).one())
 
 
 def find(connection: Connection, *, authority: str, identifier: str) -> KeptPatient | None:
@@ -73,19 +80,26 @@ def get(connection: Connection, patient_id: str) -> KeptPatient:
     return _patient(connection.execute(select(patients).where(patients.c.id == patient_id)).one())
 
 
-def learned(connection: Connection, patient: KeptPatient, **values: Any) -> None:
-    """Keep what was learned of a patient."""
-    connection.execute(update(patients).where(patients.c.id == patient.id).values(**values))
-
-
-def facts_as_values(known: Known) -> dict[str, Any]:
-    """What is known, as the values of its columns."""
-    return {
+def learned(connection: Connection, patient: KeptPatient) -> None:
+    """Keep what is known of a patient now."""
+    known = patient.known
+    values = {
+        "of_id": patient.id,
         "sex": known.sex.value,
         "sex_as_of": known.sex_as_of,
         "born": known.born,
         "born_as_of": known.born_as_of,
+        "name": patient.name,
+        "last_collected_at": patient.last_collected_at,
     }
+    connection.execute(_LEARNED, values)
+
+
+_LEARNED = (
+    update(patients)
+    .where(patients.c.id == bindparam("of_id"))
+    .values({name: bindparam(name) for name in ("sex", "sex_as_of", "born", "born_as_of", "name", "last_collected_at")})
+)
 
 
 def _patient(row: Row[Any]) -> KeptPatient:

@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, insert, or_, select, update
 
 from service.domain.panels import Code, Result, SentRange, Status
 from service.domain.quantities import parse_decimal
@@ -43,16 +43,20 @@ class NewVersion:
     received_at: datetime
 
 
+# Statements of the hot path are made once: making one costs as much as running it.
+_C = results.c
+_VERSIONS = (
+    select(_C.identity, _C.id, _C.panel_id, _C.version, _C.status, _C.issued_at, _C.current, _C.fingerprint)
+    .where(_C.patient_id == bindparam("of_patient"), _C.identity.in_(bindparam("of_identities", expanding=True)))
+    .order_by(_C.version)
+)
+_KEEP_RESULT = insert(results)
+
+
 def versions(connection: Connection, patient_id: str, identities: Iterable[str]) -> Mapping[str, Sequence[KeptVersion]]:
     """Every kept version of the results with these identities, by identity."""
-    c = results.c
-    statement = (
-        select(c.identity, c.id, c.panel_id, c.version, c.status, c.issued_at, c.current, c.fingerprint)
-        .where(c.patient_id == patient_id, c.identity.in_(list(identities)))
-        .order_by(c.version)
-    )
     found: dict[str, list[KeptVersion]] = defaultdict(list)
-    for row in connection.execute(statement):
+    for row in connection.execute(_VERSIONS, {"of_patient": patient_id, "of_identities": list(identities)}):
         version = Version(number=row.version, status=Status(row.status), issued_at=row.issued_at)
         found[row.identity].append(
             KeptVersion(
@@ -70,7 +74,7 @@ def keep(connection: Connection, patient_id: str, new: Sequence[NewVersion]) -> 
         statement = update(results).where(c.patient_id == patient_id, c.id.in_(replaced), c.current)
         connection.execute(statement.values(current=False))
     if new:
-        connection.execute(insert(results), [_values(patient_id, version) for version in new])
+        connection.execute(_KEEP_RESULT, [_values(patient_id, version) for version in new])
 
 
 def current(connection: Connection, patient_id: str) -> tuple[Held, ...]:
