@@ -21,7 +21,7 @@ BROKEN = [
     (b"", "json-invalid", "line 1, column 1"),
     (b"   \n  ", "json-invalid", "line 2, column 3"),
     (b"{", "json-invalid", "line 1, column 2"),
-    (b'{"a": 1,}', "json-invalid", "line 1, column 9"),
+    (b'{"a": 1 "b"}', "json-invalid", "line 1, column 9"),
     (b'{"a" 1}', "json-invalid", "line 1, column 6"),
     (b"{'a': 1}", "json-invalid", "line 1, column 2"),
     (b"[1, 2", "json-invalid", "line 1, column 6"),
