@@ -72,7 +72,7 @@ class ReferenceInterval:
     high_source: Source | None = None
     note: str | None = None
     # The limits made of it, by unit family and side: they are the same every time.
-    memo: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False, compare=False)
+    memo: dict[tuple[str, str], Any] = field(init=False, default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,9 @@ class RuleSet:
     checksum: str
     _by_analyte: Mapping[str, GradedLimit] = field(init=False, repr=False, compare=False)
     # What explanations say of a row is the same every time.
-    memo: dict[tuple[str, int], Mapping[str, object]] = field(default_factory=dict, repr=False, compare=False)
+    memo: dict[tuple[str, int], Mapping[str, object]] = field(
+        init=False, default_factory=dict, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_analyte", self._index())

@@ -21,7 +21,8 @@ class Arrival:
     """One place of a panel.
 
     ``current``: it is the version that counts. ``duplicate``: the version was held already. ``known``: the result was
-    held before in some version, so that what is already judged may change.
+    held before in some version, so that what is already judged may change. ``revives``: because of it, this kept
+    version counts from now on (one version without a time of issue makes the status decide between all).
     """
 
     held: Held
@@ -31,6 +32,7 @@ class Arrival:
     duplicate: bool = False
     known: bool = False
     panel: str | None = None
+    revives: int | None = None
     notice: str | None = None
 
 
@@ -125,6 +127,7 @@ def _arrival(
         duplicate=same is not None,
         known=bool(kept),
         panel=same.panel if same else None,
+        revives=next((one.version.number for one in kept if one.version is counts and not one.current), None),
         notice=None if same or not kept else _notice(result, counts is version),
     )
 

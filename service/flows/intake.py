@@ -73,6 +73,11 @@ class Incoming:
         return as_known and all(one.duplicate for one in self.arrivals)
 
     @property
+    def revived(self) -> tuple[tuple[str, int], ...]:
+        """The kept versions that count from now on, by result."""
+        return tuple((one.held.key, one.revives) for one in self.arrivals if one.revives is not None)
+
+    @property
     def facts_changed(self) -> bool:
         return self.patient is not None and self.patient.known.facts != self.known.facts
 
@@ -133,7 +138,9 @@ def _judge(connection: Connection, incoming: Incoming, means: Means) -> tuple[Ju
         before = judgements.open_episodes(connection, patient.id) if patient else Judgement()
         timeline = Timeline(facts=incoming.known.facts, results=tuple(new.values()))
         return before, carry_on(before, timeline, rulebook)
+    revived = results.some(connection, patient.id, incoming.revived) if incoming.revived else {}
     held = {**by_key(results.current(connection, patient.id)), **new}
+    held.update(by_key(results.held(row) for row in revived.values()))
     timeline = Timeline(facts=incoming.known.facts, results=tuple(held.values()))
     return judgements.standing(connection, patient.id), judge(timeline, rulebook)
 
@@ -232,7 +239,7 @@ def _keep_results(connection: Connection, incoming: Incoming, patient: KeptPatie
         for one in incoming.arrivals
         if not one.duplicate
     ]
-    results.keep(connection, patient.id, new)
+    results.keep(connection, patient.id, new, revived=incoming.revived)
 
 
 def _keep_verdicts(
@@ -241,6 +248,7 @@ def _keep_verdicts(
     """Keep the verdict on everything new, and each verdict of old that is another one now."""
     brought = {one.held.key: one for one in incoming.arrivals if not one.duplicate}
     judged = {key for key, one in brought.items() if one.current}
+    revived = {result for result, _ in incoming.revived}
     new = [
         NewVerdict(result=key, version=one.held.version, verdict=_verdict_on(one, after.verdicts), current=one.current)
         for key, one in brought.items()
@@ -249,7 +257,7 @@ def _keep_verdicts(
     other = [
         NewVerdict(result=key, version=versions[key], verdict=verdict)
         for key, verdict in after.verdicts.items()
-        if key not in judged and replace(verdict, explanation=None) != before.verdicts.get(key)
+        if key in revived or (key not in judged and replace(verdict, explanation=None) != before.verdicts.get(key))
     ]
     replacing = [one.result for one in (*new, *other) if one.current and one.result in before.verdicts]
     judgements.keep_verdicts(

@@ -66,15 +66,23 @@ def versions(connection: Connection, patient_id: str, identities: Iterable[str])
     return found
 
 
-def keep(connection: Connection, patient_id: str, new: Sequence[NewVersion]) -> None:
-    """Keep versions of results. Where one becomes current, the one that was is so no longer."""
+def keep(
+    connection: Connection, patient_id: str, new: Sequence[NewVersion], *, revived: Sequence[tuple[str, int]] = ()
+) -> None:
+    """Keep versions of results. Where a new or a revived one becomes current, the one that was is so no longer."""
     replaced = [version.held.key for version in new if version.current and version.held.version > 1]
-    if replaced:
-        c = results.c
-        statement = update(results).where(c.patient_id == patient_id, c.id.in_(replaced), c.current)
-        connection.execute(statement.values(current=False))
+    _no_longer_current(connection, patient_id, [*replaced, *(result for result, _ in revived)])
     if new:
         connection.execute(_KEEP_RESULT, [_values(patient_id, version) for version in new])
+    for result, version in revived:
+        one = (_C.patient_id == patient_id) & (_C.id == result) & (_C.version == version)
+        connection.execute(update(results).where(one).values(current=True))
+
+
+def _no_longer_current(connection: Connection, patient_id: str, replaced: Sequence[str]) -> None:
+    if replaced:
+        statement = update(results).where(_C.patient_id == patient_id, _C.id.in_(replaced), _C.current)
+        connection.execute(statement.values(current=False))
 
 
 def current(connection: Connection, patient_id: str) -> tuple[Held, ...]:

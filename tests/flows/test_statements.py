@@ -1,9 +1,11 @@
 """What is said of a patient, and when: repeated, taken back, or beside an older version."""
 
+from itertools import permutations
+
 import pytest
 
 from service.domain.errors import BadInput
-from tests.flows.build import WOMAN, Sender, current_outcomes, flag_states, hemoglobin, panel, result
+from tests.flows.build import WOMAN, Sender, calcium, current_outcomes, day, flag_states, hemoglobin, panel, result
 
 
 @pytest.fixture
@@ -51,4 +53,20 @@ def test_a_statement_that_comes_with_an_outranked_version_leaves_no_stale_verdic
     sender.send(panel(hemoglobin("12.4", id="R-1"), patient=unknown | {"sex": "male"}))
 
     assert flag_states(database) == [("anemia", "mild", "open")]
+    assert current_outcomes(database) == ["flagged"]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
+def test_a_version_without_a_time_of_issue_ends_the_same_in_any_order(sender, database, order):
+    versions = [
+        panel(calcium("11.9", id="R-1"), status="corrected", issued_at=day(1).isoformat()),
+        panel(calcium("13.6", id="R-1"), status="final", issued_at=day(2).isoformat()),
+        panel(calcium("9.9", id="R-1"), status="preliminary"),
+    ]
+
+    for place in order:
+        sender.send(versions[place])
+
+    open_ones = [(severity, state) for _, severity, state in flag_states(database) if state == "open"]
+    assert open_ones == [("moderate", "open")]
     assert current_outcomes(database) == ["flagged"]
