@@ -7,7 +7,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from service import logs
-from service.api import description, flags, guard, health, knowledge, panels, problems, requests
+from service.api import description, etags, flags, guard, health, history, knowledge, panels, problems, requests
 from service.api.provider import OrjsonProvider
 from service.catalogue.load import load
 from service.config import Settings
@@ -33,9 +33,10 @@ def create_app(settings: Settings, means: Means | None = None) -> Flask:
     app.config["PUBLIC_URL"] = settings.public_url
     app.extensions["lab_alerts"] = means or means_from(settings)
     requests.register(app)
+    etags.register(app)
     guard.register(app)
     problems.register(app)
-    document = description.register(app, [panels.door, flags.door, knowledge.door, health.door])
+    document = description.register(app, [panels.door, flags.door, history.door, knowledge.door, health.door])
     docs.register(app, document)
     app.register_blueprint(flag.page)
     if settings.trusted_proxies:

@@ -5,21 +5,22 @@ Law: a command is arguments in, one call, lines out. What went wrong is said in 
 
 import os
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import wraps
 from http import HTTPStatus
-from typing import Any, NoReturn
+from typing import NoReturn
 from urllib.request import ProxyHandler, build_opener
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from service import __version__, logs
+from service import __version__
 from service.catalogue.load import load
-from service.config import Settings, SettingsError
-from service.domain.errors import BadInput, LabAlertsError
+from service.cli_bulk import export, import_
+from service.cli_common import database_of, migrated, settings_in_effect, told
+from service.cli_demo import demo
+from service.cli_replay import replay
+from service.config import Settings
 from service.flows import keys as key_flow
 from service.storage import schema
 from service.storage.database import Database
@@ -27,43 +28,6 @@ from service.storage.keys import SCOPES, ApiKey
 
 QUICKSTART = "quickstart"
 _QUICKSTART_SCOPES = ("panels:write", "flags:read", "rules:read")
-
-
-def _told(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Say what went wrong in words, without a traceback."""
-
-    @wraps(command)
-    def run(*args: Any, **options: Any) -> Any:
-        try:
-            return command(*args, **options)
-        except BadInput as error:
-            raise click.ClickException("; ".join(_fault_line(fault) for fault in error.faults)) from None
-        except (LabAlertsError, SettingsError) as error:
-            raise click.ClickException(str(error)) from None
-
-    return run
-
-
-def _fault_line(fault: Any) -> str:
-    return f"{fault.pointer}: {fault.detail}" + (f" ({fault.hint})" if fault.hint else "")
-
-
-def _settings() -> Settings:
-    settings = Settings.from_environ(os.environ)
-    logs.configure(settings)
-    return settings
-
-
-def _database(settings: Settings) -> Database:
-    return Database.open(settings.database_url, pool_size=1, timeout=settings.database_timeout_seconds)
-
-
-def _migrated() -> Database:
-    """The database, where it has its tables."""
-    database = _database(_settings())
-    if schema.present(database) is None:
-        raise click.ClickException("the database has no tables yet: run lab-alerts migrate first")
-    return database
 
 
 @click.group(help="Flags possible blood findings in laboratory panels, and says why.")
@@ -74,12 +38,12 @@ def main() -> None:
 
 @main.command()
 @click.option("--quickstart", is_flag=True, help="Make a key for trying out, and print a request to paste.")
-@_told
+@told
 def serve(quickstart: bool) -> None:
     """Bring the database up to date and serve with gunicorn."""
-    settings = _settings()
+    settings = settings_in_effect()
     load(settings.ruleset)
-    database = _database(settings)
+    database = database_of(settings)
     if settings.migrate_on_start:
         schema.upgrade(database)
     if quickstart:
@@ -113,6 +77,7 @@ _QUICKSTART_TEXT = """
 lab-alerts  {base}          what it can do: {base}/docs
 API key     {secret}
             (made anew at every start like this one; it expires after 30 days)
+examples    lab-alerts demo, in another terminal, loads a synthetic history to look at
 
 Send a panel:
 
@@ -133,10 +98,10 @@ curl -sS {base}/v1/patients/88204113/flags -H 'Authorization: Bearer {secret}'
 @main.command()
 @click.option("--to", default="head", show_default=True, help="The step to go to, for example 0001 or base.")
 @click.option("--down", is_flag=True, help="Go back to the step. What the later steps keep is lost.")
-@_told
+@told
 def migrate(to: str, down: bool) -> None:
     """Bring the database schema to a step."""
-    database = _database(_settings())
+    database = database_of(settings_in_effect())
     if down and to == "head":
         raise click.UsageError("--down needs --to")
     (schema.downgrade if down else schema.upgrade)(database, to)
@@ -145,10 +110,10 @@ def migrate(to: str, down: bool) -> None:
 
 @main.command()
 @click.option("--show", is_flag=True, help="Print every setting in effect; secrets are hidden.")
-@_told
+@told
 def check(show: bool) -> None:
     """Check the settings and the catalogue of analytes, rule sets and notes."""
-    settings = _settings()
+    settings = settings_in_effect()
     catalogue = load(settings.ruleset)
     if show:
         _print_settings(settings)
@@ -172,7 +137,7 @@ def _print_settings(settings: Settings) -> None:
 @main.command()
 def healthcheck() -> None:
     """Ask the service on this machine whether it is ready; for the container's HEALTHCHECK."""
-    address = f"{_reached(_settings().bind)}/health/ready"
+    address = f"{_reached(settings_in_effect().bind)}/health/ready"
     try:
         # Whatever proxy the environment names for others, this machine is asked directly.
         with build_opener(ProxyHandler({})).open(address, timeout=4) as answer:
@@ -193,11 +158,11 @@ def keys() -> None:
 @click.option("--source", help="Name of the system that sends with it; the key's name if left out.")
 @click.option("--days", type=click.IntRange(1, 3650), help="Expires after so many days; never if left out.")
 @click.option("--replace", is_flag=True, help="Revoke the active key of this name first.")
-@_told
+@told
 def add_key(name: str, *, scopes: tuple[str, ...], source: str | None, days: int | None, replace: bool) -> None:
     """Make a key. It is printed once and cannot be shown again."""
     secret = key_flow.add(
-        _migrated(),
+        migrated(),
         name=name,
         scopes=scopes,
         source=source,
@@ -209,12 +174,12 @@ def add_key(name: str, *, scopes: tuple[str, ...], source: str | None, days: int
 
 
 @keys.command("list")
-@_told
+@told
 def list_keys() -> None:
     """List every key ever made, without the keys themselves."""
     now = datetime.now(UTC)
     table = Table("name", "source", "scopes", "made", "expires", "state")
-    for key in key_flow.listed(_migrated()):
+    for key in key_flow.listed(migrated()):
         table.add_row(
             key.name, key.source, " ".join(key.scopes), _day(key.created_at), _day(key.expires_at), _state(key, now)
         )
@@ -233,8 +198,14 @@ def _state(key: ApiKey, now: datetime) -> str:
 
 @keys.command("revoke")
 @click.argument("name")
-@_told
+@told
 def revoke_key(name: str) -> None:
     """Revoke the active key of a name, at once."""
-    key_flow.revoke(_migrated(), name, datetime.now(UTC))
+    key_flow.revoke(migrated(), name, datetime.now(UTC))
     click.echo(f"Revoked: {name}")
+
+
+main.add_command(import_)
+main.add_command(export)
+main.add_command(demo)
+main.add_command(replay)

@@ -164,7 +164,7 @@ def flag_view(view: FlagView, intended_use: str) -> Data:
         "results": list(view.flag.basis),
         "result_version": view.flag.version,
         "explanation": view.flag.explanation,
-        "episode": _episode(view.episode),
+        "episode": episode(view.episode),
         "note": {**view.note, "text": note_text(view.note, at_least=view.flag.at_least)},
         "context": view.context,
         "history": [_event(event) for event in view.events],
@@ -172,7 +172,8 @@ def flag_view(view: FlagView, intended_use: str) -> Data:
     }
 
 
-def _episode(row: Row[Any]) -> Data:
+def episode(row: Row[Any]) -> Data:
+    """An episode, as it is kept."""
     return {
         "id": row.id,
         "finding": row.finding,
@@ -224,12 +225,13 @@ def _panel_item(item: Item, result: Row[Any], verdict: Any) -> Data:
         "result": item.result,
         "version": item.version,
         "current": result.current,
-        "sent": _sent(result),
+        "sent": sent(result),
     }
     return head | verdict_data(verdict) | present(duplicate=item.duplicate, notice=item.notice)
 
 
-def _sent(row: Row[Any]) -> Data:
+def sent(row: Row[Any]) -> Data:
+    """A version of a result as it was sent."""
     code = None if row.code is None else {"system": row.code_system, "code": row.code}
     limits = present(low=row.range_low, high=row.range_high, unit=row.range_unit)
     return present(

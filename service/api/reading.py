@@ -5,6 +5,7 @@ Law: what is not understood is refused with its name; nothing is ignored but hea
 
 import base64
 import binascii
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -20,11 +21,15 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from service.api.problems import Refused
+from service.domain.episodes import EpisodeState
 from service.domain.errors import BadInput, Fault
 from service.domain.rules import Finding, Severity
 from service.formats.strict_json import usable
 from service.storage.history import FlagFilter, Place
 from service.storage.tables import FLAG_STATES
+from service.storage.timeline import EpisodeFilter, TimelineFilter
+
+Filter = FlagFilter | TimelineFilter | EpisodeFilter
 
 _KIND = "invalid-query"
 PAGE = 50
@@ -125,7 +130,15 @@ def _listed(choices: Any, description: str) -> fields.List[str]:
     return fields.List(words, metadata={"description": description, "explode": True})
 
 
-class FlagQuery(Query):
+class PageQuery(Query):
+    """Parameters of whatever is answered in pages."""
+
+    authority = fields.String(metadata={"description": "Assigning authority of the patient's identifier."})
+    limit = fields.Integer(load_default=PAGE, validate=Range(1, MAX_PAGE), metadata={"description": "Items in a page."})
+    cursor = fields.String(metadata={"description": "Where the page begins: taken from the next link."})
+
+
+class FlagQuery(PageQuery):
     """Parameters of a flag history."""
 
     finding = _listed(Finding, "Only these findings; may be repeated.")
@@ -134,9 +147,6 @@ class FlagQuery(Query):
     source = fields.List(fields.String(), metadata={"description": "Only flags from these sources; may be repeated."})
     collected_from = Moment(metadata={"description": "Only results collected at this time or later."})
     collected_to = Moment(metadata={"description": "Only results collected at this time or earlier."})
-    authority = fields.String(metadata={"description": "Assigning authority of the patient's identifier."})
-    limit = fields.Integer(load_default=PAGE, validate=Range(1, MAX_PAGE), metadata={"description": "Flags in a page."})
-    cursor = fields.String(metadata={"description": "Where the page begins: taken from the next link."})
 
 
 class AllFlagsQuery(FlagQuery):
@@ -145,13 +155,39 @@ class AllFlagsQuery(FlagQuery):
     patient = fields.String(metadata={"description": "Only this patient, by identifier."})
 
 
+class TimelineQuery(PageQuery):
+    """Parameters of a patient's timeline."""
+
+    analyte = fields.List(fields.String(), metadata={"description": "Only these analytes; may be repeated."})
+    collected_from = Moment(metadata={"description": "Only results collected at this time or later."})
+    collected_to = Moment(metadata={"description": "Only results collected at this time or earlier."})
+    order = fields.String(
+        load_default="newest",
+        validate=OneOf(["newest", "oldest"], error="accepted: {choices}"),
+        metadata={"description": "Which collection comes first."},
+    )
+
+
+class EpisodeQuery(PageQuery):
+    """Parameters of a patient's episodes."""
+
+    finding = _listed(Finding, "Only these findings; may be repeated.")
+    state = _listed(EpisodeState, "Only these states; may be repeated.")
+
+
+def timeline_filter(query: Mapping[str, Any], patient: str) -> TimelineFilter:
+    """The filter that a query of a timeline asks for."""
+    chosen = {name: query[name] for name in ("analyte", "collected_from", "collected_to") if name in query}
+    return TimelineFilter(patient=patient, oldest_first=query["order"] == "oldest", **chosen)
+
+
 def flag_filter(query: Mapping[str, Any], patient: str | None) -> FlagFilter:
     """The filter that a query asks for."""
     names = ("finding", "severity", "state", "source", "collected_from", "collected_to")
     return FlagFilter(patient=patient, **{name: query[name] for name in names if name in query})
 
 
-def cursor_after(query: Mapping[str, Any], wanted: FlagFilter) -> Place | None:
+def cursor_after(query: Mapping[str, Any], wanted: Filter) -> Place | None:
     """Where a page begins. Raises ``Refused`` when the cursor is not one, or is of another query."""
     sent = query.get("cursor")
     if sent is None:
@@ -168,16 +204,19 @@ def cursor_after(query: Mapping[str, Any], wanted: FlagFilter) -> Place | None:
     return place
 
 
-def cursor_for(place: Place, wanted: FlagFilter) -> str:
+def cursor_for(place: Place, wanted: Filter) -> str:
     """The cursor of the page that begins after a place."""
     text = json.dumps([place[0].isoformat(), place[1], _digest(wanted)])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _digest(wanted: FlagFilter) -> str:
-    said = [wanted.patient, *(sorted(getattr(wanted, name)) for name in ("finding", "severity", "state", "source"))]
-    moments = [str(wanted.collected_from), str(wanted.collected_to)]
-    return hashlib.sha256(json.dumps([*said, *moments]).encode()).hexdigest()[:16]
+def _digest(wanted: Filter) -> str:
+    said = [type(wanted).__name__, *(_plain(getattr(wanted, one.name)) for one in dataclasses.fields(wanted))]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+
+
+def _plain(part: Any) -> Any:
+    return sorted(part) if isinstance(part, list | tuple) else str(part)
 
 
 def next_page(cursor: str) -> str:

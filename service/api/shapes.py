@@ -8,6 +8,7 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from service.domain.episodes import EpisodeState
+from service.domain.panels import Status
 from service.domain.rules import Direction, Finding, Severity
 from service.domain.verdicts import Outcome, Reason
 from service.storage.tables import FLAG_STATES
@@ -273,3 +274,82 @@ class HealthShape(Schema):
     status = word(("pass", "fail"), required=True)
     version = fields.String(required=True)
     checks = fields.Dict()
+
+
+class ConvertedShape(Schema):
+    value = text("The value in the canonical unit of the analyte, exactly.", required=True)
+    unit = fields.String(required=True)
+    comparator = fields.String()
+
+
+class StandingFlagShape(Schema):
+    id = fields.String(required=True)
+    state = word(FLAG_STATES, required=True)
+    episode = fields.String(required=True)
+    href = fields.String(required=True)
+
+
+class TimelineEntryShape(VerdictShape):
+    class Meta:
+        exclude = ("pointer", "duplicate", "notice")
+
+    versions = fields.Integer(required=True, metadata={"description": "How many versions of the result are kept."})
+    collected_at = moment()
+    received_at = moment()
+    panel = fields.String(required=True)
+    ruleset = fields.String(required=True)
+    status = word(Status, required=True)
+    sent = fields.Nested(SentShape, required=True)
+    converted = fields.Nested(ConvertedShape)
+    flag = fields.Nested(StandingFlagShape)  # type: ignore[assignment]  # shown with its state here
+
+
+class TimelinePageShape(Schema):
+    items = fields.List(fields.Nested(TimelineEntryShape), required=True)
+    next = text("Address of the next page; null on the last one.", allow_none=True, required=True)
+    intended_use = fields.String(required=True)
+
+
+class EpisodeFlagShape(Schema):
+    id = fields.String(required=True)
+    severity = word(Severity, required=True)
+    state = word(FLAG_STATES, required=True)
+    collected_at = moment()
+    href = fields.String(required=True)
+
+
+class KeptEpisodeShape(EpisodeShape):
+    merged_into = text("The episode as part of which this one goes on.")
+    flags = fields.List(fields.Nested(EpisodeFlagShape), required=True)
+
+
+class EpisodePageShape(Schema):
+    items = fields.List(fields.Nested(KeptEpisodeShape), required=True)
+    next = text("Address of the next page; null on the last one.", allow_none=True, required=True)
+    intended_use = fields.String(required=True)
+
+
+class ReplayedResultShape(Schema):
+    result = fields.String(required=True)
+    version = fields.Integer(required=True)
+
+
+class ReplayFactsShape(Schema):
+    as_of = word(("raised", "now"), required=True)
+    changed_since = fields.Boolean(required=True)
+
+
+class DifferenceShape(Schema):
+    pointer = text("Place in the flag (JSON Pointer); empty for the whole of it.", required=True)
+    was = fields.Raw(allow_none=True)
+    now = fields.Raw(allow_none=True)
+
+
+class ReplayShape(Schema):
+    flag = fields.String(required=True)
+    equal = fields.Boolean(required=True, metadata={"description": "Does the same flag come of it?"})
+    ruleset = fields.String(required=True)
+    results = fields.List(fields.Nested(ReplayedResultShape), required=True)
+    facts = fields.Nested(ReplayFactsShape, required=True)
+    differences = fields.List(fields.Nested(DifferenceShape), required=True)
+    intended_use = fields.String(required=True)

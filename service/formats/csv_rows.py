@@ -7,17 +7,17 @@ names the row and the column.
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from difflib import get_close_matches
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self, cast
 
 from service.domain.errors import BadInput, Fault
 from service.domain.panels import Panel
 from service.formats import native
 from service.formats.lines import Entry, numbered
-from service.formats.strict_json import usable
+from service.formats.strict_json import Number, usable
 
 MEDIA_TYPE = "text/csv"
 
@@ -29,19 +29,31 @@ PLACES = {
     "birth_date": ("patient", "birth_date"),
     "accession": ("accession",),
     "collected_at": ("collected_at",),
+    "issued_at": ("issued_at",),
+    "pregnant": ("patient", "pregnant"),
+    "trimester": ("patient", "trimester"),
+    "age_years": ("patient", "age_years"),
     "analyte": ("results", 0, "analyte"),
+    "code": ("results", 0, "code", "code"),
+    "code_system": ("results", 0, "code", "system"),
     "comparator": ("results", 0, "comparator"),
     "value": ("results", 0, "value"),
     "unit": ("results", 0, "unit"),
     "low": ("results", 0, "reference_range", "low"),
     "high": ("results", 0, "reference_range", "high"),
+    "range_unit": ("results", 0, "reference_range", "unit"),
     "status": ("results", 0, "status"),
     "result_id": ("results", 0, "id"),
+    "note": ("results", 0, "note"),
 }
 REQUIRED = ("patient_id", "collected_at", "analyte", "value", "unit")
 
 _LOINC = re.compile(r"\d{1,7}-\d", re.ASCII)
 _COMPARED = re.compile(r"(<=|>=|<|>)\s*(.+)")
+
+
+# The number of its last line, its cells, and the panel of one result that it is.
+_Row = tuple[int, list[str], Panel | BadInput]
 
 
 class _Group:
@@ -72,31 +84,45 @@ class _Group:
         return Entry(lines=tuple(self.lines), body=body, panel=replace(self.panels[0], results=results))
 
 
-def read(stream: BinaryIO, *, now: datetime) -> Iterator[Entry]:
+def read(stream: BinaryIO, *, now: datetime, passed_over: Collection[str] = ()) -> Iterator[Entry]:
     """The panels of a stream. Faults of rows are in the entries.
 
+    Columns that are ``passed_over`` may stand there, unread.
     Raises ``BadInput`` when the header cannot be used.
     """
-    rows = csv.reader(_texts(stream), strict=True)
+    texts = _Texts(stream)
+    rows = csv.reader(texts, strict=True)
     try:
         header = [name.strip() for name in next(rows, [])]
     except csv.Error:
         raise _refused([_fault("", "csv-invalid", "the header is not CSV")]) from None
-    _check_header(header)
-    return _grouped(rows, header, now)
+    _check_header(header, passed_over)
+    return _grouped(_each(rows, texts, header, now=now), header)
 
 
-def _texts(stream: BinaryIO) -> Iterator[str]:
-    """The lines as text. What is not UTF-8 becomes half surrogate pairs, which the fields refuse."""
-    for number, line in numbered(stream):
-        text = (
-            "(a line of more than 1 MiB)\n" if isinstance(line, BadInput) else line.decode("utf-8", "surrogateescape")
-        )
-        yield text.removeprefix("\ufeff") if number == 1 else text
+class _Texts:
+    """The lines as text. What is not UTF-8 becomes half surrogate pairs, which the fields refuse.
+
+    ``of_row`` are the lines that were read for the row of now.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.of_row: list[str] = []
+        self._lines = numbered(stream)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        number, line = next(self._lines)
+        long = isinstance(line, BadInput)
+        text = "(a line of more than 1 MiB)\n" if long else cast("bytes", line).decode("utf-8", "surrogateescape")
+        self.of_row.append(text.removeprefix("\ufeff") if number == 1 else text)
+        return self.of_row[-1]
 
 
-def _check_header(header: Sequence[str]) -> None:
-    faults = [_unknown(name) for name in header if name not in PLACES]
+def _check_header(header: Sequence[str], passed_over: Collection[str]) -> None:
+    faults = [_unknown(name) for name in header if name not in PLACES and name not in passed_over]
     faults += [_fault(name, "required", "this column is required") for name in REQUIRED if name not in header]
     twice = sorted({name for name in header if header.count(name) > 1})
     faults += [_fault(name, "key-repeated", "this column stands more than once") for name in twice]
@@ -114,10 +140,10 @@ def _fault(column: str, code: str, detail: str, *, hint: str | None = None) -> F
     return Fault(pointer=column, code=code, detail=detail, hint=hint)
 
 
-def _grouped(rows: Any, header: Sequence[str], now: datetime) -> Iterator[Entry]:
+def _grouped(rows: Iterable[_Row], header: Sequence[str]) -> Iterator[Entry]:
     """Panels and refused rows, in the order in which they end."""
     group, first = _Group(), _joined(header)
-    for line, row, panel in _each(rows, header, now=now):
+    for line, row, panel in rows:
         if isinstance(panel, BadInput):
             yield Entry(lines=(line,), body=_bytes(f"{first}\n{_joined(row)}"), error=panel)
             continue
@@ -130,13 +156,15 @@ def _grouped(rows: Any, header: Sequence[str], now: datetime) -> Iterator[Entry]
         yield group.entry(first)
 
 
-def _each(rows: Any, header: Sequence[str], *, now: datetime) -> Iterator[tuple[int, list[str], Panel | BadInput]]:
-    """Every row that is not empty, with its line and its panel of one result."""
+def _each(rows: Any, texts: _Texts, header: Sequence[str], *, now: datetime) -> Iterator[_Row]:
+    """Every row that is not empty. What is not CSV is a row of one cell."""
     while True:
+        texts.of_row.clear()
         try:
             row = next(rows, None)
         except csv.Error as error:
-            yield rows.line_num, [], _refused([_fault("", "csv-invalid", f"not CSV: {error}")])
+            text = "".join(texts.of_row).rstrip("\r\n")
+            yield rows.line_num, [text], _refused([_fault("", "csv-invalid", f"not CSV: {error}")])
             continue
         if row is None:
             return
@@ -169,12 +197,27 @@ def _sent(cells: dict[str, str]) -> dict[str, Any]:
         cells = cells | {"comparator": compared[1], "value": compared[2]}
     sent: dict[str, Any] = {"patient": {}, "results": [{"unit": cells["unit"].strip()}]}
     for column, cell in cells.items():
-        if cell.strip() and column != "unit":
-            _put(sent, PLACES[column], cell.strip())
-    result = sent["results"][0]
-    if _LOINC.fullmatch(result.get("analyte", "")):
-        result["code"] = result.pop("analyte")
+        if cell.strip() and column != "unit" and column in PLACES:
+            _put(sent, PLACES[column], _AS_JSON.get(column, str)(cell.strip()))
+    _code(sent["results"][0])
     return sent
+
+
+def _code(result: dict[str, Any]) -> None:
+    """A code without a system is a LOINC code, and one may stand for the analyte."""
+    code = result.get("code")
+    if code is None and _LOINC.fullmatch(result.get("analyte", "")):
+        result["code"] = result.pop("analyte")
+    elif code is not None and "system" not in code:
+        result["code"] = code["code"]
+
+
+def _switch(cell: str) -> bool | str:
+    return {"true": True, "false": False}.get(cell, cell)
+
+
+# What is not a text in the native format.
+_AS_JSON: dict[str, Callable[[str], Any]] = {"pregnant": _switch, "trimester": Number, "age_years": Number}
 
 
 def _put(sent: Any, place: tuple[str | int, ...], cell: str) -> None:
@@ -186,14 +229,14 @@ def _put(sent: Any, place: tuple[str | int, ...], cell: str) -> None:
 def _column(pointer: str) -> str:
     """The column that a place in the native panel came from."""
     columns = {"/" + "/".join(str(step) for step in place): column for column, place in PLACES.items()}
-    return {"/results/0/code": "analyte", "/results/0/reference_range/unit": "low"}.get(pointer) or columns.get(
-        pointer, ""
-    )
+    return "analyte" if pointer == "/results/0/code" else columns.get(pointer, "")
 
 
 def _head(row: Sequence[str], header: Sequence[str]) -> tuple[str, ...]:
     """What the rows of one panel have in common: everything that is not about the single result."""
-    return tuple(cell for cell, name in zip(row, header, strict=True) if PLACES[name][0] != "results")
+    return tuple(
+        cell for cell, name in zip(row, header, strict=True) if name in PLACES and PLACES[name][0] != "results"
+    )
 
 
 def _name(panel: Panel) -> str:

@@ -117,10 +117,22 @@ def test_a_valid_panel_with_a_few_bytes_changed_is_judged_or_refused(client, doc
 SENDABLE = st.text(st.characters(codec="utf-8"), max_size=15)
 
 
+ROUTES = (
+    "/v1/patients/{}/flags",
+    "/v1/patients/{}/timeline",
+    "/v1/patients/{}/episodes",
+    "/v1/flags/{}",
+    "/v1/flags/{}/replay",
+    "/v1/panels/{}",
+    "/v1/rulesets/{}",
+    "/v1/{}",
+)
+
+
 @settings(max_examples=60)
 @given(path=SENDABLE, query=st.dictionaries(SENDABLE, SENDABLE, max_size=3))
 def test_any_path_and_query_are_answered_or_refused(client, path, query):
-    for route in ("/v1/patients/{}/flags", "/v1/flags/{}", "/v1/panels/{}", "/v1/rulesets/{}", "/v1/{}"):
+    for route in ROUTES:
         assert client.get(f"{route.format(quote(path, safe='/'))}?{urlencode(query)}").status_code < 500
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from service.domain.facts import Known, learn
 from service.domain.identity import fingerprint, identity
@@ -20,8 +21,10 @@ from service.domain.panels import Panel
 from service.domain.timeline import Held, Timeline, Version, current
 from service.flows.arrivals import analyte_of
 from service.flows.means import Means
+from service.flows.replay import replay_all
 from service.formats import native
 from service.storage.database import Database
+from service.storage.tables import flags
 from tests.flows.build import (
     NOW,
     WOMAN,
@@ -93,6 +96,21 @@ def test_any_order_and_repetition_ends_in_the_judgement_of_the_whole(fresh, sent
         means.database.close()
 
     assert found == expected(sent, means)
+
+
+@settings(max_examples=25)
+@given(sent=messages(), data=st.data())
+def test_every_flag_ever_raised_can_be_had_again_whatever_came_after_it(fresh, sent, data):
+    with tempfile.TemporaryDirectory() as home:
+        means = fresh(home)
+        for one in data.draw(st.permutations(sent)):
+            Sender(means).send(one)
+        found = {one.flag: (one.facts_then, one.differences) for one in replay_all(means)}
+        with means.database.reading() as connection:
+            raised = list(connection.execute(select(flags.c.id)).scalars())
+        means.database.close()
+
+    assert found == dict.fromkeys(raised, (True, ()))
 
 
 def accounts_for_everything(receipt, sent):

@@ -303,7 +303,7 @@ def test_the_pool_holds_one_connection_more_than_threads():
 
 def test_only_the_doors_of_the_program_touch_the_environment():
     root = Path(__file__).parents[2]
-    doors = {"wsgi.py", "service/cli.py", "service/gunicorn_conf.py"}
+    doors = {"wsgi.py", "service/cli_common.py", "service/gunicorn_conf.py"}
     sources = [root / "wsgi.py", *root.glob("service/**/*.py"), *root.glob("migrations/**/*.py")]
 
     readers = {

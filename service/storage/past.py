@@ -1,0 +1,89 @@
+"""Reading what was known when a flag was raised: the results held then, and the messages that had come by then.
+
+Law: what was known is what had been kept, in the order in which it was kept. Names of panels are ULIDs, made while the
+patient's row is held, so that their order is that order, whatever the clocks of messages said.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from service.domain.errors import NotFound
+from service.domain.panels import Status
+from service.domain.timeline import Held, Version, current
+from service.storage.results import held
+from service.storage.tables import flags, inbox, panels, results
+
+CHUNK = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptMessage:
+    """The bytes that brought a panel; None where they are not kept any more."""
+
+    panel: str
+    received_at: datetime
+    content_type: str | None
+    body: bytes | None = field(repr=False)
+
+
+def flag_row(connection: Connection, flag_id: str) -> Row[Any]:
+    """The row of a flag. Raises ``NotFound``."""
+    row = connection.execute(select(flags).where(flags.c.id == flag_id)).one_or_none()
+    if row is None:
+        raise NotFound("flag")
+    return row
+
+
+def flag_rows(connection: Connection, patient_id: str) -> Sequence[Row[Any]]:
+    """Every flag ever raised of a patient, in the order in which they were raised."""
+    c = flags.c
+    return list(connection.execute(select(flags).where(c.patient_id == patient_id).order_by(c.panel_id, c.id)))
+
+
+def patients_with_flags(connection: Connection, *, after: str) -> Sequence[str]:
+    """Some patients of whom a flag was ever raised, beginning after one, by our own names for them."""
+    c = flags.c.patient_id
+    return list(connection.execute(select(c).distinct().where(c > after).order_by(c).limit(CHUNK)).scalars())
+
+
+def collection_then(connection: Connection, flag: Row[Any]) -> tuple[Held, ...]:
+    """The results of a flag's collection as they counted when it was raised."""
+    found = (_counting(versions, flag) for versions in _versions_then(connection, flag).values())
+    return tuple(held(row) for row in found if row.collected_at == flag.collected_at)
+
+
+def _versions_then(connection: Connection, flag: Row[Any]) -> Mapping[str, list[Row[Any]]]:
+    c = results.c
+    of = select(c.id).where(c.patient_id == flag.patient_id, c.collected_at == flag.collected_at)
+    statement = select(results).where(c.patient_id == flag.patient_id, c.id.in_(of), c.panel_id <= flag.panel_id)
+    found: dict[str, list[Row[Any]]] = defaultdict(list)
+    for row in connection.execute(statement.order_by(c.id, c.version)):
+        found[row.id].append(row)
+    return found
+
+
+def _counting(versions: Sequence[Row[Any]], flag: Row[Any]) -> Row[Any]:
+    """The version that counted: the very one that raised the flag, or else by the rule for versions."""
+    own = next((row for row in versions if (row.id, row.version) == (flag.subject, flag.version)), None)
+    if own is not None:
+        return own
+    by_number = {row.version: row for row in versions}
+    return by_number[current(_version(row) for row in versions).number]
+
+
+def _version(row: Row[Any]) -> Version:
+    return Version(number=row.version, status=Status(row.status), issued_at=row.issued_at)
+
+
+def messages(connection: Connection, patient_id: str) -> Iterator[KeptMessage]:
+    """What brought each panel of a patient, in the order in which it was kept."""
+    joined = panels.outerjoin(inbox, inbox.c.id == panels.c.inbox_id)
+    columns = (panels.c.id, panels.c.received_at, inbox.c.content_type, inbox.c.body)
+    statement = select(*columns).select_from(joined).where(panels.c.patient_id == patient_id).order_by(panels.c.id)
+    for row in connection.execute(statement):
+        yield KeptMessage(panel=row.id, received_at=row.received_at, content_type=row.content_type, body=row.body)
