@@ -189,7 +189,7 @@ def _print(summary: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         click.echo(orjson.dumps(summary).decode())
         return
-    table = Table("", "")
+    table = Table("", "", show_header=False)
     table.columns[1].justify = "right"
     for name, count in summary["counts"].items():
         table.add_row(name.replace("_", " "), str(count))
