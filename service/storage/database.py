@@ -4,6 +4,8 @@ Law: a transaction commits as a whole when its block ends, and not at all when t
 cannot do now becomes ``Unavailable``; texts of the database, which can repeat a row, stay here.
 """
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -163,11 +165,33 @@ def _make_folder(folder: Path) -> None:
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     # The driver would begin transactions when it thinks fit; _begin_sqlite does it instead.
     connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
-    cursor.execute("PRAGMA synchronous = FULL")  # what was answered survives a power cut, not only a crash
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.close()
+    try:
+        _use_wal(connection)
+        connection.execute("PRAGMA synchronous = FULL")  # what was answered survives a power cut, not only a crash
+        connection.execute("PRAGMA foreign_keys = ON")
+    except sqlite3.Error:
+        connection.close()
+        raise
+
+
+def _use_wal(connection: Any) -> None:
+    """Let readers and the writer not wait for each other.
+
+    A new file is turned to it once, and SQLite does not wait then for another process that is doing the same.
+    """
+    for pause in _PAUSES:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY"):
+                raise
+            time.sleep(pause)
+        else:
+            return
+    connection.execute("PRAGMA journal_mode = WAL")
+
+
+_PAUSES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)  # seconds
 
 
 def _begin_sqlite(connection: Connection) -> None:
