@@ -10,7 +10,8 @@ from flask import Response, jsonify
 from service.api import answers
 from service.api.description import Door, refuses
 from service.api.guard import means, scope
-from service.api.reading import AllFlagsQuery, FlagQuery, cursor_after, cursor_for, flag_filter, next_page
+from service.api.paging import paged
+from service.api.reading import AllFlagsQuery, FlagQuery, cursor_after, cursor_for, flag_filter
 from service.api.shapes import FlagPageShape, FlagViewShape
 from service.domain.errors import BadInput, Fault
 from service.storage import history, patients
@@ -54,15 +55,9 @@ def _page(query: dict[str, Any], identifier: str | None) -> Response:
         wanted = flag_filter(query, who.id if who else None)
         after, limit = cursor_after(query, wanted), query["limit"]
         rows = history.flag_page(connection, wanted, after=after, limit=limit + 1)
-    following = None
-    if len(rows) > limit:
-        last = rows[limit - 1]
-        following = next_page(cursor_for((last.collected_at, last.id), wanted))
-    page = {"items": [answers.flag_row(row) for row in rows[:limit]], "next": following}
-    response = jsonify(page | {"intended_use": means().catalogue.intended_use})
-    if following:
-        response.headers["Link"] = f'<{following}>; rel="next"'
-    return response
+    last = rows[limit - 1] if len(rows) > limit else None
+    cursor = cursor_for((last.collected_at, last.id), wanted) if last else None
+    return paged([answers.flag_row(row) for row in rows[:limit]], cursor)
 
 
 @door.route("/flags/<string:flag_id>")

@@ -9,10 +9,10 @@ from typing import Any
 from flask import Response, jsonify
 
 from service.api import answers_history
-from service.api.answers import Data
 from service.api.description import Door, refuses
 from service.api.guard import means, scope
-from service.api.reading import EpisodeQuery, TimelineQuery, cursor_after, cursor_for, next_page, timeline_filter
+from service.api.paging import paged
+from service.api.reading import EpisodeQuery, TimelineQuery, cursor_after, cursor_for, timeline_filter
 from service.api.shapes import EpisodePageShape, ReplayShape, TimelinePageShape
 from service.domain.errors import BadInput, Fault
 from service.flows.replay import replay
@@ -41,7 +41,7 @@ def results(query: dict[str, Any], patient_id: str) -> Response:
     shown, more = found[: query["limit"]], len(found) > query["limit"]
     last = (shown[-1].result.collected_at, shown[-1].result.id) if more else None
     rulebook = means().catalogue.rulebook
-    return _page([answers_history.entry(one, rulebook) for one in shown], cursor_for(last, wanted) if last else None)
+    return paged([answers_history.entry(one, rulebook) for one in shown], cursor_for(last, wanted) if last else None)
 
 
 def _refuse_unknown_analytes(named: Sequence[str]) -> None:
@@ -67,15 +67,7 @@ def episodes(query: dict[str, Any], patient_id: str) -> Response:
         found = timeline.episode_page(connection, wanted, after=cursor_after(query, wanted), limit=query["limit"] + 1)
     shown, more = found[: query["limit"]], len(found) > query["limit"]
     last = (shown[-1].episode.opened_at, shown[-1].episode.id) if more else None
-    return _page([answers_history.kept_episode(one) for one in shown], cursor_for(last, wanted) if last else None)
-
-
-def _page(items: list[Data], cursor: str | None) -> Response:
-    following = next_page(cursor) if cursor else None
-    response = jsonify({"items": items, "next": following, "intended_use": means().catalogue.intended_use})
-    if following:
-        response.headers["Link"] = f'<{following}>; rel="next"'
-    return response
+    return paged([answers_history.kept_episode(one) for one in shown], cursor_for(last, wanted) if last else None)
 
 
 @door.route("/flags/<string:flag_id>/replay")

@@ -38,8 +38,7 @@ class Running:
         """Run commands as they are pasted; answers what they print, and fails when one of them does."""
         script = f"set -eu -o pipefail\n{commands}"
         told = {"env": self.environment, "cwd": ROOT, "capture_output": True, "text": True, "timeout": _PATIENCE}
-        # The commands are those of our own README.
-        done = subprocess.run(["/bin/bash", "-c", script], check=False, **told)  # noqa: S603
+        done = subprocess.run(["/bin/bash", "-c", script], check=False, **told)  # noqa: S603  our README's commands
         assert done.returncode == 0, f"{commands}\nended with {done.returncode}: {done.stderr}"
         return done.stdout
 
