@@ -3,7 +3,7 @@
     inbox ◄── panels ◄── results (every version) ◄── verdicts
                 │
     patients ◄──┴──── flags ──► episodes        outbox (what there is to tell)
-                        └────► notes            api_keys
+                        └────► notes            api_keys ◄╌╌ idempotency_keys
 
 Law: what belongs to a patient carries the patient's id in its primary key, and the hot path names one patient. At most
 one version of a result is current, at most one verdict on it, one standing flag on a subject, and one open episode of
@@ -133,6 +133,7 @@ panels = Table(
     _required("items", JSON),
     CheckConstraint("trimester BETWEEN 1 AND 3", name="trimester"),
     Index("ix_panels_id", "id", unique=True),
+    Index("ix_panels_source", "source", "received_at"),
 )
 
 results = Table(
@@ -208,6 +209,7 @@ verdicts = Table(
     ),
     _one_of("outcome", Outcome),
     _one_of("standing", Standing),
+    Index("ix_verdicts_result", "patient_id", "result_id", "result_version"),
     CheckConstraint("outcome <> 'not_judged' OR reason IS NOT NULL", name="reason"),
     CheckConstraint("outcome <> 'flagged' OR (finding IS NOT NULL AND severity IS NOT NULL)", name="finding"),
     Index(
@@ -336,4 +338,19 @@ api_keys = Table(
         sqlite_where=text("revoked_at IS NULL"),
         postgresql_where=text("revoked_at IS NULL"),
     ),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("client", Text, primary_key=True),
+    Column("route", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    _required("fingerprint"),
+    _required("status", Integer),
+    _required("headers", JSON),
+    _required("body", LargeBinary),
+    _required("created_at", Instant),
+    _required("expires_at", Instant),
+    Index("ix_idempotency_keys_expires_at", "expires_at"),
 )
