@@ -97,6 +97,8 @@ class Bounds:
 
     def may_hold(self, measured: Measured) -> bool:
         """May the true value lie within?"""
+        if measured.exact:
+            return self.low <= measured.number <= self.high and not (self.low_excluded and measured.number == self.low)
         if measured.below(self.low) or measured.above(self.high):
             return False
         return not (self.low_excluded and measured.above(self.low) is False)
@@ -145,19 +147,18 @@ class Analytes:
     """All analytes, found by key, by alias or by LOINC code."""
 
     all: tuple[Analyte, ...]
+    _by_key: Mapping[str, Analyte] = field(init=False, repr=False, compare=False)
     _by_name: Mapping[str, Analyte] = field(init=False, repr=False, compare=False)
     _by_loinc: Mapping[str, Analyte] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_key", MappingProxyType({one.key: one for one in self.all}))
         names = ((name.casefold(), one) for one in self.all for name in (one.key, one.name, *one.aliases))
         object.__setattr__(self, "_by_name", _unique(names))
         object.__setattr__(self, "_by_loinc", _unique((code, one) for one in self.all for code in one.loinc))
 
     def __getitem__(self, key: str) -> Analyte:
-        for one in self.all:
-            if one.key == key:
-                return one
-        raise KeyError(key)
+        return self._by_key[key]
 
     def named(self, name: str) -> Analyte | None:
         return self._by_name.get(name.strip().casefold())

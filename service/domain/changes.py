@@ -3,11 +3,14 @@
 Law: nothing is said twice, and nothing that was told is taken back in silence.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import groupby
+from typing import Any
 
+from service.domain.drafts import drafted
 from service.domain.episodes import Episode, EpisodeState, Flag, FlagKey, worst
 from service.domain.judge import Judgement
 from service.domain.rules import Severity
@@ -38,6 +41,9 @@ class Change:
     by: Flag | None = None
     episode: Episode | None = None
     late: bool = False
+
+
+new_change = drafted(Change)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,22 +88,36 @@ def _pair(before: tuple[Episode, ...], after: tuple[Episode, ...]) -> tuple[tupl
 
     From the newest back, so that the open one stays itself.
     """
-    left = list(before)
+    left = dict(enumerate(before))
+    named, flagged = _places(before) if before else ({}, {})
     pairs: list[_Pair] = []
     for episode in reversed(after):
-        at = next((index for index in reversed(range(len(left))) if _same(left[index], episode)), None)
+        places = named.get(episode.id, ()) if episode.id is not None else _of_flags(episode, flagged)
+        at = max((place for place in places if place in left), default=None)
         pairs.append((episode, None if at is None else left.pop(at)))
-    return tuple(reversed(pairs)), tuple(left)
+    return tuple(reversed(pairs)), tuple(left.values())
 
 
-def _same(former: Episode, episode: Episode) -> bool:
-    if episode.id is not None:
-        return episode.id == former.id
-    return former.finding is episode.finding and not set(former.flags).isdisjoint(episode.flags)
+_Places = Mapping[Any, list[int]]
+
+
+def _places(before: tuple[Episode, ...]) -> tuple[_Places, _Places]:
+    """Where the former episodes stand, by their names, and by finding and flag."""
+    named: dict[Any, list[int]] = defaultdict(list)
+    flagged: dict[Any, list[int]] = defaultdict(list)
+    for place, former in enumerate(before):
+        named[former.id].append(place)
+        for key in former.flags:
+            flagged[former.finding, key].append(place)
+    return named, flagged
+
+
+def _of_flags(episode: Episode, flagged: _Places) -> Iterator[int]:
+    return (place for key in episode.flags for place in flagged.get((episode.finding, key), ()))
 
 
 def _carrying(episode: Episode, former: Episode | None) -> Episode:
-    return episode if former is None else replace(episode, id=former.id)
+    return episode if former is None or former.id == episode.id else replace(episode, id=former.id)
 
 
 def _ended(former: Episode, after: Judgement) -> Episode:
@@ -120,7 +140,7 @@ def _withdrawn(after: Judgement, result: str) -> bool:
 def _taken_back(gone: tuple[tuple[Flag, ChangeKind], ...], born: tuple[Flag, ...]) -> Iterator[Change]:
     replacing: Mapping[FlagKey, Flag] = {flag.key: flag for flag in born}
     for flag, kind in gone:
-        yield Change(kind=kind, flag=flag, by=replacing.get(flag.key))
+        yield new_change(kind=kind, flag=flag, by=replacing.get(flag.key))
 
 
 def _told(pairs: tuple[_Pair, ...], before: Judgement, after: Judgement) -> Iterator[Change]:
@@ -130,9 +150,9 @@ def _told(pairs: tuple[_Pair, ...], before: Judgement, after: Judgement) -> Iter
             if _tells(birth, before):
                 yield birth
         if episode.open and former is not None and not former.open:
-            yield Change(kind=ChangeKind.REOPENED, episode=carried)
+            yield new_change(kind=ChangeKind.REOPENED, episode=carried)
         if not episode.open and (former is None or former.open):
-            yield Change(kind=ChangeKind.RESOLVED, episode=carried)
+            yield new_change(kind=ChangeKind.RESOLVED, episode=carried)
 
 
 def _tells(birth: Change, before: Judgement) -> bool:
@@ -157,7 +177,7 @@ def _births(episode: Episode, former: Episode | None, flags: Mapping[FlagKey, Fl
         late = former is not None and at < former.last_at
         reference = former.peak if former is not None and late else level
         for flag, kind in _kinds(collected, reference, late=late):
-            yield Change(kind=kind, flag=flag, episode=episode, late=late)
+            yield new_change(kind=kind, flag=flag, episode=episode, late=late)
         level = level if late else worst(collected)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from service.domain.appraise import Read, read_value
-from service.domain.quantities import EXACT, Comparator, plain
+from service.domain.quantities import EXACT, plain
 from service.domain.rulesets import Rulebook
 from service.domain.timeline import Collection, Held
 from service.domain.verdicts import Verdict
@@ -33,16 +33,21 @@ _CAVEATS = (
 )
 
 
-def beside(held: Held, collection: Collection, rulebook: Rulebook) -> Mapping[str, object] | None:
-    """The corrected value for a total calcium, or None where it cannot or must not be computed."""
-    better = (one for one in collection.results if one.analyte in ALREADY_BETTER)
-    if held.analyte != TOTAL or any(_read(one, rulebook) for one in better):
-        return None
+def beside(collection: Collection, rulebook: Rulebook) -> Mapping[str, Mapping[str, object]]:
+    """The corrected value for each total calcium, by result; none where it cannot or must not be computed."""
     albumins = [one for one in collection.results if one.analyte == ALBUMIN]
-    calcium, albumin = _number(held, rulebook), _number(albumins[0], rulebook) if len(albumins) == 1 else None
-    if calcium is None or albumin is None:
-        return None
-    return {"albumin_corrected_calcium": _corrected(calcium, albumin.measured.number)}
+    if len(albumins) != 1:
+        return {}
+    albumin = _number(albumins[0], rulebook)
+    better = (one for one in collection.results if one.analyte in ALREADY_BETTER)
+    if albumin is None or any(_read(one, rulebook) for one in better):
+        return {}
+    totals = ((one.key, _number(one, rulebook)) for one in collection.results if one.analyte == TOTAL)
+    return {
+        key: {"albumin_corrected_calcium": _corrected(calcium, albumin.measured.number)}
+        for key, calcium in totals
+        if calcium is not None
+    }
 
 
 def _read(held: Held, rulebook: Rulebook) -> Read | None:
@@ -52,7 +57,7 @@ def _read(held: Held, rulebook: Rulebook) -> Read | None:
 
 def _number(held: Held, rulebook: Rulebook) -> Read | None:
     read = _read(held, rulebook)
-    return read if read is not None and read.measured.comparator is Comparator.NONE else None
+    return read if read is not None and read.measured.exact else None
 
 
 def _corrected(calcium: Read, albumin: Decimal) -> dict[str, object]:

@@ -4,11 +4,13 @@ Law: an episode follows from the results alone. A flagged result opens or contin
 that could not be judged changes nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 
+from service.domain.drafts import drafted
 from service.domain.rules import Direction, Finding, Severity
 
 FlagKey = tuple[str, Finding]
@@ -53,6 +55,10 @@ class Flag:
         return self.subject, self.finding
 
 
+Flags = tuple[Flag, ...]
+new_flag = drafted(Flag)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Episode:
     """A stretch of time in which a finding stands.
@@ -77,15 +83,15 @@ class Episode:
     def open(self) -> bool:
         return self.state is EpisodeState.OPEN
 
-    def joined_by(self, flags: tuple[Flag, ...]) -> "Episode":
-        """The episode with the flags of a further collection."""
-        level = worst(flags)
+    def joined_by(self, further: Sequence[Flags]) -> "Episode":
+        """The episode with the flags of further collections, one or more, the oldest first."""
+        levels = [worst(flags) for flags in further]
         return replace(
             self,
-            level=level,
-            peak=max(level, self.peak, key=lambda severity: severity.rank),
-            last_at=flags[-1].collected_at,
-            flags=(*self.flags, *(flag.key for flag in flags)),
+            level=levels[-1],
+            peak=max(*levels, self.peak, key=_RANK),
+            last_at=further[-1][-1].collected_at,
+            flags=(*self.flags, *(flag.key for flags in further for flag in flags)),
             last_flag=None,
         )
 
@@ -94,13 +100,86 @@ class Episode:
         return replace(self, state=EpisodeState.RESOLVED, resolved_at=at)
 
 
-def opened_by(flags: tuple[Flag, ...]) -> Episode:
+new_episode = drafted(Episode)
+
+
+def opened_by(flags: Flags) -> Episode:
     """A new episode, opened by the flags of one collection."""
     level, at = worst(flags), flags[0].collected_at
-    keys = tuple(flag.key for flag in flags)
-    return Episode(finding=flags[0].finding, level=level, peak=level, opened_at=at, last_at=at, flags=keys)
+    keys = tuple([(flag.subject, flag.finding) for flag in flags])
+    return new_episode(finding=flags[0].finding, level=level, peak=level, opened_at=at, last_at=at, flags=keys)
 
 
-def worst(flags: tuple[Flag, ...]) -> Severity:
+def worst(flags: Flags) -> Severity:
     """The worst severity among flags."""
-    return max((flag.severity for flag in flags), key=lambda severity: severity.rank)
+    return flags[0].severity if len(flags) == 1 else max((flag.severity for flag in flags), key=_RANK)
+
+
+_RANK = attrgetter("rank")
+
+
+class Course:
+    """The episodes of one patient while the collections pass by, from the oldest to the newest.
+
+    An episode that goes on is written anew once in the end, not with every flag: it may have thousands of them.
+    """
+
+    __slots__ = ("_episodes", "_joining", "_open")
+
+    def __init__(self, before: tuple[Episode, ...]) -> None:
+        self._episodes = [*before]
+        self._open = {one.finding: place for place, one in enumerate(self._episodes) if one.open}
+        self._joining: dict[Finding, list[Flags]] = {}
+
+    @property
+    def has_open(self) -> bool:
+        return bool(self._open)
+
+    def passes(self, at: datetime, *, absent: Iterable[Finding], raised: Flags) -> None:
+        """One more collection, which raised these flags and in which these findings are absent."""
+        for finding in absent:
+            self._end(finding, at)
+        if raised:
+            self._raise(raised)
+        # The pattern lasts while at least two of its findings have an open episode.
+        if len(self._open) < 3:
+            self._end(_PATTERN, at)
+
+    def _raise(self, raised: Flags) -> None:
+        for finding, flags in _by_finding(raised):
+            if finding in self._open:
+                self._joining.setdefault(finding, []).append(flags)
+            else:
+                self._open[finding] = len(self._episodes)
+                self._episodes.append(opened_by(flags))
+
+    def _end(self, finding: Finding, at: datetime) -> None:
+        if finding in self._open:
+            place = self._settle(finding)
+            self._episodes[place] = self._episodes[place].ended(at)
+            del self._open[finding]
+
+    def _settle(self, finding: Finding) -> int:
+        """Write down what has joined an open episode; answers its place."""
+        place, joining = self._open[finding], self._joining.pop(finding, None)
+        if joining:
+            self._episodes[place] = self._episodes[place].joined_by(joining)
+        return place
+
+    def episodes(self) -> tuple[Episode, ...]:
+        """All of them, in the order in which they were opened."""
+        for finding in tuple(self._joining):
+            self._settle(finding)
+        return tuple(self._episodes)
+
+
+def _by_finding(raised: Flags) -> Iterable[tuple[Finding, Flags]]:
+    if len(raised) == 1:
+        return ((raised[0].finding, raised),)
+    groups: dict[Finding, list[Flag]] = {}
+    for flag in raised:
+        groups.setdefault(flag.finding, []).append(flag)
+    return ((finding, tuple(flags)) for finding, flags in groups.items())
+
+
+_PATTERN = Finding.PATTERN

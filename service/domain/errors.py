@@ -5,6 +5,7 @@
     ├── BadCatalogue    one of our own data files is wrong; names file, place and row
     ├── NotFound        there is no such thing here
     ├── Ambiguous       the name given fits several things
+    ├── InUse           somebody else is doing the very same at this moment
     └── Unavailable     we cannot do it now; the same request may be sent again
 
 Law: the text of an error never holds identity or a measured value. Those live in the fields of a ``Fault``, which
@@ -70,6 +71,14 @@ class Ambiguous(LabAlertsError):
     def __init__(self, thing: str, choices: Iterable[str]) -> None:
         self.thing, self.choices = thing, tuple(choices)
         super().__init__(f"several {thing}s have this name")
+
+
+class InUse(LabAlertsError):
+    """Somebody else is doing the very same at this moment; ``retry_after`` says in how many seconds to ask again."""
+
+    def __init__(self, what: str, *, retry_after: int = 1) -> None:
+        self.what, self.retry_after = what, retry_after
+        super().__init__(what)
 
 
 class Unavailable(LabAlertsError):

@@ -1,21 +1,21 @@
 """The words and the data that explain a verdict.
 
 Law: an explanation is made from the very objects that decided, states numbers as they were sent, and is plain data
-(texts, lists, mappings) so that it can be frozen and compared.
+(texts, lists, mappings) so that it can be frozen and compared. What does not depend on the value is made once for all
+that a yardstick measures: whoever reads an explanation leaves it as it is.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from service.domain.analytes import Analyte, Source
-from service.domain.limits import Limit, Limits
+from service.domain.analytes import Source
+from service.domain.drafts import drafted
+from service.domain.limits import Limit
 from service.domain.panels import Result
-from service.domain.people import Person
 from service.domain.quantities import Measured, plain
-from service.domain.rules import Direction, Graded, GradedLimit, Row
-from service.domain.rulesets import RuleSet
-from service.domain.units import Unit
+from service.domain.rules import Direction, Graded
+from service.domain.yardsticks import Yardstick
 
 _BEYOND = {Direction.HIGH: "above", Direction.LOW: "below"}
 _WITHIN = {Direction.HIGH: "or below", Direction.LOW: "or above"}
@@ -24,28 +24,28 @@ _SIDE = {Direction.LOW: "lower", Direction.HIGH: "upper"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """Everything that one result was judged by; ``outer`` and ``inner`` are the limits on the side of the rule."""
+    """One value, and what it was measured against."""
 
     result: Result
-    analyte: Analyte
-    unit: Unit
     measured: Measured = field(repr=False)
-    rule: GradedLimit
-    ruleset: RuleSet
-    who: Person
-    limits: Limits = field(repr=False)
-    outer: Limit = field(repr=False)
-    inner: Limit = field(repr=False)
+    by: Yardstick
 
-    def begins(self, row: Row) -> Decimal:
-        """Where ``row`` begins for this result, in canonical units."""
-        begins = row.begins(self.unit.family, self.outer.value)
-        return self.outer.value if begins is None else begins
 
-    def number(self, canonical: Decimal) -> str:
-        """A number in the unit that was sent, or in the canonical one where that would need rounding."""
-        text = self.unit.express(canonical)
-        return f"{plain(canonical)} {self.analyte.canonical_unit}" if text is None else f"{text} {self.result.unit}"
+new_case = drafted(Case)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sentence:
+    """What is said after a value; ``converted``: its number is in canonical units, in which the value is said too."""
+
+    rest: str = field(repr=False)
+    converted: bool
+
+    def of(self, case: Case) -> str:
+        sent = as_sent(case.result)
+        if self.converted:
+            sent = f"{sent} ({plain(case.measured.number)} {case.by.analyte.canonical_unit})"
+        return f"{sent}{self.rest}"
 
 
 def as_sent(result: Result) -> str:
@@ -53,108 +53,146 @@ def as_sent(result: Result) -> str:
     return f"{result.comparator}{result.text} {result.unit}"
 
 
-def _value(case: Case, against: Decimal) -> str:
-    """The value as sent, with the converted one where the limit can only be said in canonical units."""
-    if case.unit.express(against) is not None:
-        return as_sent(case.result)
-    return f"{as_sent(case.result)} ({plain(case.measured.number)} {case.analyte.canonical_unit})"
+def _sentence(by: Yardstick, against: Decimal, rest: str) -> Sentence:
+    return Sentence(rest=rest, converted=by.unit.express(against) is None)
 
 
 def why_flagged(case: Case, graded: Graded) -> str:
     """Which published number the value passes."""
-    row = case.rule.rows[graded.row or 0]
-    begins, beyond = case.begins(row), _BEYOND[case.rule.direction]
-    sentence = f"{_value(case, begins)} is {beyond} {case.number(begins)}"
+    return _row(case.by, graded.row or 0).why.of(case)
+
+
+def _passed(by: Yardstick, index: int) -> Sentence:
+    row, begins = by.rule.rows[index], by.begins(index)
+    rest = f" is {_BEYOND[by.rule.direction]} {by.number(begins)}"
     if row.multiple is not None:
-        return f"{sentence} ({plain(row.multiple)} times {case.outer.label}, {case.number(case.outer.value)})"
-    return f"{sentence}, {case.outer.label}" if row.start is None else sentence
+        rest = f"{rest} ({plain(row.multiple)} times {by.outer.label}, {by.number(by.outer.value)})"
+    elif row.start is None:
+        rest = f"{rest}, {by.outer.label}"
+    return _sentence(by, begins, rest)
 
 
 def why_clear(case: Case) -> str:
     """Which limit the value does not pass."""
-    limit = case.inner
-    return (
-        f"{_value(case, limit.value)} is not {_BEYOND[case.rule.direction]} {case.number(limit.value)}, {limit.label}"
-    )
+    sentence: Sentence | None = case.by.memo.get("clear")
+    if sentence is None:
+        sentence = case.by.memo["clear"] = _not_passed(case.by)
+    return sentence.of(case)
+
+
+def _not_passed(by: Yardstick) -> Sentence:
+    limit = by.inner
+    rest = f" is not {_BEYOND[by.rule.direction]} {by.number(limit.value)}, {limit.label}"
+    return _sentence(by, limit.value, rest)
 
 
 def why_outside_scope(case: Case, limit: Limit, *, certain: bool) -> str:
     """That the value lies on the side that the rules do not judge."""
-    side = case.rule.direction.other
-    is_ = "is" if certain else "may be"
-    return (
-        f"{_value(case, limit.value)} {is_} {_BEYOND[side]} {case.number(limit.value)}, {limit.label}; "
-        f"{case.ruleset.version} judges only {case.rule.direction} values of {case.analyte.key}"
+    key = ("outside", certain)
+    sentence: Sentence | None = case.by.memo.get(key)
+    if sentence is None:
+        sentence = case.by.memo[key] = _beside(case.by, limit, certain=certain)
+    return sentence.of(case)
+
+
+def _beside(by: Yardstick, limit: Limit, *, certain: bool) -> Sentence:
+    side, is_ = by.rule.direction.other, "is" if certain else "may be"
+    rest = (
+        f" {is_} {_BEYOND[side]} {by.number(limit.value)}, {limit.label}; "
+        f"{by.ruleset.version} judges only {by.rule.direction} values of {by.analyte.key}"
     )
+    return _sentence(by, limit.value, rest)
 
 
 def why_indefinite(case: Case) -> str:
     """That the comparator leaves both sides of the limit open."""
-    limit = case.inner
-    return f"{as_sent(case.result)} may lie on either side of {case.number(limit.value)}, {limit.label}"
+    limit = case.by.inner
+    return f"{as_sent(case.result)} may lie on either side of {case.by.number(limit.value)}, {limit.label}"
 
 
 def why_between(case: Case) -> str:
     """That the limits for the people this may be disagree."""
-    near, far = case.inner, case.outer
-    return (
-        f"{_value(case, near.value)} lies between {near.label} ({case.number(near.value)}) "
-        f"and {far.label} ({case.number(far.value)})"
-    )
+    by, near, far = case.by, case.by.inner, case.by.outer
+    rest = f" lies between {near.label} ({by.number(near.value)}) and {far.label} ({by.number(far.value)})"
+    return _sentence(by, near.value, rest).of(case)
 
 
-def what_would_help(case: Case) -> str | None:
-    """Which facts about the patient would settle a case between limits: those in which the candidates differ."""
-    populations = [interval.population for interval in case.analyte.candidates(case.who)]
-    wanted = [
-        *(("patient.sex",) if len({one.sexes for one in populations}) > 1 and not case.who.sex_known else ()),
-        *(("patient.birth_date",) if len({(one.start, one.end) for one in populations}) > 1 else ()),
-        *(("patient.trimester",) if len(case.who.states) > 1 else ()),
-    ]
-    return f"send {' and '.join(wanted)}, or the laboratory's reference_range" if wanted else None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passed:
+    """Everything that is said of a row of a yardstick, whatever value passes it."""
+
+    why: Sentence
+    severity: str
+    grade: str | None
+    factor: str
+    threshold: Mapping[str, object] = field(repr=False)
+    rule: Mapping[str, object] = field(repr=False)
+    limit: Mapping[str, object] = field(repr=False)
+    candidates: list[Mapping[str, object]] = field(repr=False)
+    assumptions: list[str] = field(repr=False)
+    would_change: list[str] = field(repr=False)
 
 
 def explanation(case: Case, graded: Graded, *, classification: str | None, provisional: bool) -> dict[str, object]:
     """Everything that made a flag, as plain data that is frozen with it."""
-    row = case.rule.rows[graded.row or 0]
+    row = _row(case.by, graded.row or 0)
     return {
-        "value": _value_data(case),
-        "limit": _limit_data(case, case.outer),
-        "threshold": {
-            "value": case.number(case.begins(row)),
-            "multiple_of_limit": None if row.multiple is None else plain(row.multiple),
-        },
-        "rule": _rule_data(case, graded.row or 0),
-        "severity": row.severity.value,
-        "grade": case.rule.label(row),
+        "value": _value_data(case, row.factor),
+        "limit": row.limit,
+        "threshold": row.threshold,
+        "rule": row.rule,
+        "severity": row.severity,
+        "grade": row.grade,
         "classification": classification,
         "at_least": graded.at_least,
         "provisional": provisional,
-        "candidates": [_limit_data(case, limit) for limit in _all(case)] if len(_all(case)) > 1 else [],
-        "assumptions": assumptions(case),
-        "would_change": would_change(case, graded.row or 0),
+        "candidates": row.candidates,
+        "assumptions": row.assumptions,
+        "would_change": row.would_change,
     }
 
 
-def _all(case: Case) -> tuple[Limit, ...]:
-    return case.limits.on(case.rule.direction)
+def _row(by: Yardstick, index: int) -> Passed:
+    passed: Passed | None = by.memo.get(index)
+    if passed is None:
+        passed = by.memo[index] = _new_row(by, index)
+    return passed
 
 
-def _value_data(case: Case) -> dict[str, object]:
+def _new_row(by: Yardstick, index: int) -> Passed:
+    row = by.rule.rows[index]
+    return Passed(
+        why=_passed(by, index),
+        severity=row.severity.value,
+        grade=by.rule.label(row),
+        factor=plain(by.unit.factor),
+        threshold={
+            "value": by.number(by.begins(index)),
+            "multiple_of_limit": None if row.multiple is None else plain(row.multiple),
+        },
+        rule=_rule_data(by, index),
+        limit=_limit_data(by, by.outer),
+        candidates=[_limit_data(by, limit) for limit in by.others] if len(by.others) > 1 else [],
+        assumptions=list(by.assumed),
+        would_change=would_change(by, index),
+    )
+
+
+def _value_data(case: Case, factor: str) -> dict[str, object]:
     return {
         "comparator": case.result.comparator or None,
         "sent": case.result.text,
         "unit": case.result.unit,
         "converted": plain(case.measured.number),
-        "canonical_unit": case.analyte.canonical_unit,
-        "factor": plain(case.unit.factor),
+        "canonical_unit": case.by.analyte.canonical_unit,
+        "factor": factor,
     }
 
 
-def _limit_data(case: Case, limit: Limit) -> dict[str, object]:
+def _limit_data(by: Yardstick, limit: Limit) -> dict[str, object]:
     return {
-        "value": case.number(limit.value),
-        "side": _SIDE[case.rule.direction],
+        "value": by.number(limit.value),
+        "side": _SIDE[by.rule.direction],
         "origin": limit.origin,
         "label": limit.label,
         "population": limit.population,
@@ -163,22 +201,23 @@ def _limit_data(case: Case, limit: Limit) -> dict[str, object]:
     }
 
 
-def _rule_data(case: Case, index: int) -> Mapping[str, object]:
-    memo, key = case.ruleset.memo, (case.rule.key, index)
-    if key not in memo:
-        memo[key] = _new_rule_data(case, index)
-    return memo[key]
+def _rule_data(by: Yardstick, index: int) -> Mapping[str, object]:
+    memo, key = by.ruleset.memo, (by.rule.key, index)
+    data: Mapping[str, object] | None = memo.get(key)
+    if data is None:
+        data = memo[key] = _new_rule_data(by, index)
+    return data
 
 
-def _new_rule_data(case: Case, index: int) -> dict[str, object]:
-    row = case.rule.rows[index]
+def _new_rule_data(by: Yardstick, index: int) -> dict[str, object]:
+    row = by.rule.rows[index]
     return {
-        "ruleset": case.ruleset.version,
-        "checksum": case.ruleset.checksum,
-        "rule": case.rule.key,
+        "ruleset": by.ruleset.version,
+        "checksum": by.ruleset.checksum,
+        "rule": by.rule.key,
         "row": index + 1,
         "rests_on": row.rests_on,
-        "sources": [source_data(case.ruleset.sources[key]) for key in row.sources],
+        "sources": [source_data(by.ruleset.sources[key]) for key in row.sources],
     }
 
 
@@ -187,41 +226,26 @@ def source_data(source: Source) -> dict[str, object]:
     return {"title": source.title, "url": source.url, "evidence": source.evidence}
 
 
-def assumptions(case: Case) -> list[str]:
-    """What had to be taken as given because nobody said. The laboratory's own limits need no assumption."""
-    if case.outer.origin == "laboratory":
-        return []
-    said = []
-    if len(_all(case)) > 1:
-        unknown = [*(() if case.who.sex_known else ("sex",)), *(() if case.who.age_known else ("age",))]
-        about = " and ".join(unknown) or "exact age or trimester"
-        said.append(f"{about} not known: the value lies beyond the limit of everybody this may be")
-    unsaid = not case.who.pregnancy_stated and "female" in case.who.sexes and case.who.could_be_pregnant
-    if unsaid and not case.outer.for_pregnant:
-        said.append("pregnancy not stated: limits for people who are not pregnant were used")
-    return said
-
-
-def would_change(case: Case, index: int) -> list[str]:
+def would_change(by: Yardstick, index: int) -> list[str]:
     """Which values would have ended otherwise: the next worse row, each milder one, and no flag at all."""
-    beyond, within = _BEYOND[case.rule.direction], _WITHIN[case.rule.direction]
-    rows, lines = case.rule.rows, []
-    if index + 1 < len(rows):
-        lines.append(f"{beyond} {case.number(case.begins(rows[index + 1]))}: {_name(case, index + 1)}")
+    direction, lines = by.rule.direction, []
+    beyond, within = _BEYOND[direction], _WITHIN[direction]
+    if index + 1 < len(by.rule.rows):
+        lines.append(f"{beyond} {by.number(by.begins(index + 1))}: {_name(by, index + 1)}")
     # A limit that lies further out than a row's own number leaves nothing for the rows before it.
     lines.extend(
-        f"{case.number(case.begins(rows[number]))} {within}: {_name(case, number - 1)}"
+        f"{by.number(by.begins(number))} {within}: {_name(by, number - 1)}"
         for number in range(index, 0, -1)
-        if case.rule.direction.worse(case.begins(rows[number]), case.outer.value)
+        if direction.worse(by.begins(number), by.outer.value)
     )
-    lines.append(f"{case.number(case.outer.value)} {within}: {_unflagged(case)}")
+    lines.append(f"{by.number(by.outer.value)} {within}: {_unflagged(by)}")
     return lines
 
 
-def _name(case: Case, index: int) -> str:
-    row = case.rule.rows[index]
+def _name(by: Yardstick, index: int) -> str:
+    row = by.rule.rows[index]
     return f"{row.severity.value} ({row.rests_on})"
 
 
-def _unflagged(case: Case) -> str:
-    return "no flag" if case.inner.value == case.outer.value else "no flag, or not judged"
+def _unflagged(by: Yardstick) -> str:
+    return "no flag" if by.inner.value == by.outer.value else "no flag, or not judged"

@@ -12,14 +12,16 @@ from datetime import UTC
 
 from service.domain.appraise import appraise, not_judged
 from service.domain.corrected_calcium import beside
-from service.domain.episodes import Episode, Flag, FlagKey, opened_by
+from service.domain.drafts import drafted
+from service.domain.episodes import Course, Episode, Flag, FlagKey, Flags, new_flag
 from service.domain.explain import source_data
+from service.domain.kinds import kind_of
 from service.domain.rules import Finding, Pattern, Standing
 from service.domain.rulesets import Rulebook, RuleSet
 from service.domain.timeline import Collection, Facts, Held, Timeline
 from service.domain.verdicts import Reason, Verdict
 
-Weighed = tuple[tuple[Held, Verdict], ...]
+Weighed = list[tuple[Held, Verdict]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,10 @@ class Judgement:
 
 
 NOTHING = Judgement()
+new_judgement = drafted(Judgement)
+
+# The members once more: to look one up in its class takes longer than the comparison of two of them.
+_RAISED, _ABSENT, _UNKNOWN = Standing.RAISED, Standing.ABSENT, Standing.UNKNOWN
 
 
 def judge(timeline: Timeline, rulebook: Rulebook) -> Judgement:
@@ -41,71 +47,90 @@ def judge(timeline: Timeline, rulebook: Rulebook) -> Judgement:
 
 def carry_on(before: Judgement, timeline: Timeline, rulebook: Rulebook) -> Judgement:
     """The judgement after the collections of ``timeline``, all of which must be newer than those of ``before``."""
-    verdicts, flags, episodes = dict(before.verdicts), dict(before.flags), list(before.episodes)
+    verdicts, flags, course = dict(before.verdicts), dict(before.flags), Course(before.episodes)
     for collection in timeline.collections():
         weighed = weigh(collection, timeline.facts, rulebook)
-        raised = tuple(_flags(collection, weighed, rulebook))
-        verdicts.update((held.key, verdict) for held, verdict in weighed)
-        flags.update((flag.key, flag) for flag in raised)
-        episodes = _carry(episodes, collection, standings=_standings(weighed), raised=raised)
-    return Judgement(verdicts=verdicts, flags=flags, episodes=tuple(episodes))
+        raised = _flags(collection, weighed, rulebook)
+        for held, verdict in weighed:
+            verdicts[held.key] = verdict
+        for flag in raised:
+            flags[flag.subject, flag.finding] = flag
+        if raised or course.has_open:
+            absent = _absent(weighed) if course.has_open else ()
+            course.passes(collection.at, absent=absent, raised=raised)
+    return new_judgement(verdicts=verdicts, flags=flags, episodes=course.episodes())
 
 
 def weigh(collection: Collection, facts: Facts, rulebook: Rulebook) -> Weighed:
     """The verdicts on one collection, where one analyte may decide a finding for the others."""
-    alone = tuple((held, appraise(held, facts, rulebook)) for held in collection.results)
-    decided = tuple((held, _give_way(held, verdict, alone=alone, rulebook=rulebook)) for held, verdict in alone)
-    return tuple((held, _in_context(verdict, beside(held, collection, rulebook))) for held, verdict in decided)
+    alone = _alone(collection, facts, rulebook)
+    findings = [verdict.finding for _, verdict in alone if verdict.finding is not None]
+    if len(findings) > len(set(findings)):
+        telling = _telling(alone)
+        alone = [(held, _give_way(held, verdict, telling, rulebook=rulebook)) for held, verdict in alone]
+    shown = beside(collection, rulebook)
+    return [(held, _in_context(verdict, shown.get(held.key))) for held, verdict in alone] if shown else alone
 
 
-def _give_way(held: Held, verdict: Verdict, *, alone: Weighed, rulebook: Rulebook) -> Verdict:
+def _alone(collection: Collection, facts: Facts, rulebook: Rulebook) -> Weighed:
+    on, said, kind = collection.at.astimezone(UTC).date(), None, None
+    alone = []
+    for held in collection.results:
+        # Nearly all messages of a collection say the same of the person.
+        says = held.pregnant, held.trimester, held.age_years
+        if kind is None or says != said:
+            said, kind = says, kind_of(held, facts, on=on, rulebook=rulebook)
+        alone.append((held, appraise(held, kind, rulebook)))
+    return alone
+
+
+def _telling(alone: Weighed) -> Mapping[Finding, set[str]]:
+    """The analytes of which a result can tell whether a finding stands, by finding."""
+    telling: dict[Finding, set[str]] = {}
+    for held, verdict in alone:
+        if verdict.finding is not None and verdict.standing is not _UNKNOWN and held.analyte is not None:
+            telling.setdefault(verdict.finding, set()).add(held.analyte)
+    return telling
+
+
+def _give_way(held: Held, verdict: Verdict, telling: Mapping[Finding, set[str]], *, rulebook: Rulebook) -> Verdict:
     """The verdict, or that another analyte decides: ionized calcium before corrected before total."""
-    if verdict.standing is Standing.UNKNOWN or verdict.finding is None or held.analyte is None:
+    if verdict.standing is _UNKNOWN or verdict.finding is None or held.analyte is None:
         return verdict
     ruleset, finding = rulebook.rulesets[held.ruleset], verdict.finding
-    present = _that_tell_of(finding, alone)
-    first = min(present, key=lambda analyte: ruleset.rank(finding, analyte))
+    first = min(telling[finding], key=lambda analyte: ruleset.rank(finding, analyte))
     if ruleset.rank(finding, first) >= ruleset.rank(finding, held.analyte):
         return verdict
     why = f"{first} of the same collection decides on {finding}; on its own: {verdict.why}"
     return not_judged(held, Reason.PRECEDENCE, why)
 
 
-def _that_tell_of(finding: Finding, alone: Weighed) -> list[str]:
-    """The analytes of which a result can tell whether the finding stands."""
-    return [
-        held.analyte
-        for held, verdict in alone
-        if verdict.finding is finding and verdict.standing is not Standing.UNKNOWN and held.analyte is not None
-    ]
-
-
 def _in_context(verdict: Verdict, shown: Mapping[str, object] | None) -> Verdict:
     return verdict if shown is None else replace(verdict, context=shown)
 
 
-def _standings(weighed: Weighed) -> Mapping[Finding, Standing]:
-    """What the collection says of each finding: raised if any result raises it, else absent if any says so."""
-    told = [(verdict.finding, verdict.standing) for _, verdict in weighed if verdict.finding]
-    absent = {finding: standing for finding, standing in told if standing is Standing.ABSENT}
-    raised = {finding: standing for finding, standing in told if standing is Standing.RAISED}
-    return {**absent, **raised}
+def _absent(weighed: Weighed) -> set[Finding]:
+    """The findings that the collection says do not stand: some result says so, and none raises it."""
+    told = [(verdict.finding, verdict.standing) for _, verdict in weighed if verdict.finding is not None]
+    absent = {finding for finding, standing in told if standing is _ABSENT}
+    return absent.difference(finding for finding, standing in told if standing is _RAISED) if absent else absent
 
 
-def _flags(collection: Collection, weighed: Weighed, rulebook: Rulebook) -> Iterator[Flag]:
-    raised = [(held, verdict) for held, verdict in weighed if verdict.standing is Standing.RAISED]
-    flags = [_flag(held, verdict) for held, verdict in raised]
-    yield from flags
-    if flags:
-        judges = (rulebook.rulesets[flag.ruleset] for flag in flags)
-        newest = max(judges, key=lambda ruleset: (ruleset.published, ruleset.version))
-        yield from _pattern_flag(collection, flags, newest)
+def _flags(collection: Collection, weighed: Weighed, rulebook: Rulebook) -> Flags:
+    flags = [_flag(held, verdict) for held, verdict in weighed if verdict.standing is _RAISED]
+    return (*flags, *_pattern_flag(collection, flags, _newest(flags, rulebook))) if flags else ()
+
+
+def _newest(flags: list[Flag], rulebook: Rulebook) -> RuleSet:
+    """The newest of the rule sets by which the flags were raised."""
+    judges = [rulebook.rulesets[flag.ruleset] for flag in flags]
+    return judges[0] if len(judges) == 1 else max(judges, key=lambda ruleset: (ruleset.published, ruleset.version))
 
 
 def _flag(held: Held, verdict: Verdict) -> Flag:
     if verdict.finding is None or verdict.severity is None or verdict.explanation is None:
         raise ValueError("a raised verdict names its finding, severity and explanation")
-    return Flag(
+    return new_flag(
         subject=held.key,
         finding=verdict.finding,
         severity=verdict.severity,
@@ -126,11 +151,12 @@ def _flag(held: Held, verdict: Verdict) -> Flag:
 
 def _pattern_flag(collection: Collection, flags: list[Flag], ruleset: RuleSet) -> Iterator[Flag]:
     pattern = ruleset.pattern
-    findings = frozenset(flag.finding for flag in flags)
-    if pattern is None or not pattern.stands(findings):
+    if pattern is None or len(flags) < pattern.at_least:
         return
-    named = [finding for finding in pattern.of if finding in findings]
-    yield Flag(
+    said = _of_pattern(pattern, frozenset([flag.finding for flag in flags]), ruleset)
+    if said is None:
+        return
+    yield new_flag(
         subject=f"collection:{collection.at.astimezone(UTC).isoformat()}",
         finding=pattern.finding,
         severity=pattern.severity,
@@ -138,10 +164,33 @@ def _pattern_flag(collection: Collection, flags: list[Flag], ruleset: RuleSet) -
         collected_at=collection.at,
         version=0,
         ruleset=ruleset.version,
-        why=f"{', '.join(named[:-1])} and {named[-1]} stand in one collection",
-        explanation=_pattern_explanation(pattern, named, ruleset),
-        basis=tuple(flag.subject for flag in flags),
+        why=said.why,
+        explanation=said.explanation,
+        basis=tuple([flag.subject for flag in flags]),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Together:
+    """What is said of findings that stand together, whoever has them."""
+
+    why: str
+    explanation: Mapping[str, object]
+
+
+def _of_pattern(pattern: Pattern, findings: frozenset[Finding], ruleset: RuleSet) -> Together | None:
+    """What is said of these findings, or None where the pattern does not stand."""
+    memo, key = ruleset.memo, (pattern.key, findings)
+    if key not in memo:
+        memo[key] = _together(pattern, findings, ruleset) if pattern.stands(findings) else None
+    together: Together | None = memo[key]
+    return together
+
+
+def _together(pattern: Pattern, findings: frozenset[Finding], ruleset: RuleSet) -> Together:
+    named = [finding for finding in pattern.of if finding in findings]
+    why = f"{', '.join(named[:-1])} and {named[-1]} stand in one collection"
+    return Together(why=why, explanation=_pattern_explanation(pattern, named, ruleset))
 
 
 def _pattern_explanation(pattern: Pattern, named: list[Finding], ruleset: RuleSet) -> dict[str, object]:
@@ -157,34 +206,3 @@ def _pattern_explanation(pattern: Pattern, named: list[Finding], ruleset: RuleSe
         "severity": pattern.severity.value,
         "would_change": [f"fewer than {pattern.at_least} findings in the collection: no flag"],
     }
-
-
-def _carry(
-    episodes: list[Episode], collection: Collection, *, standings: Mapping[Finding, Standing], raised: tuple[Flag, ...]
-) -> list[Episode]:
-    """The episodes after one more collection."""
-    carried = [_ended(episode, collection, standings) for episode in episodes]
-    for finding in dict.fromkeys(flag.finding for flag in raised):
-        flags = tuple(flag for flag in raised if flag.finding is finding)
-        at = next((index for index, one in enumerate(carried) if one.open and one.finding is finding), None)
-        if at is None:
-            carried.append(opened_by(flags))
-        else:
-            carried[at] = carried[at].joined_by(flags)
-    return _end_pattern(carried, collection)
-
-
-def _ended(episode: Episode, collection: Collection, standings: Mapping[Finding, Standing]) -> Episode:
-    over = episode.open and standings.get(episode.finding) is Standing.ABSENT
-    return episode.ended(collection.at) if over else episode
-
-
-def _end_pattern(episodes: list[Episode], collection: Collection) -> list[Episode]:
-    """The pattern lasts while at least two of its findings have an open episode."""
-    lasting = sum(episode.open and episode.finding is not Finding.PATTERN for episode in episodes)
-    if lasting >= 2:
-        return episodes
-    return [
-        episode.ended(collection.at) if episode.open and episode.finding is Finding.PATTERN else episode
-        for episode in episodes
-    ]

@@ -48,6 +48,11 @@ class Limits:
     low: tuple[Limit, ...] = ()
     high: tuple[Limit, ...] = ()
 
+    @property
+    def of_the_laboratory(self) -> bool:
+        """Did the laboratory send both sides, so that nothing rests on whose they are?"""
+        return bool(self.low and self.high) and all(one.origin == "laboratory" for one in (*self.low, *self.high))
+
     def on(self, side: Direction) -> tuple[Limit, ...]:
         return self.low if side is Direction.LOW else self.high
 

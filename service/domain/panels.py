@@ -27,7 +27,7 @@ class Status(StrEnum):
 
     @property
     def judged(self) -> bool:
-        return self in _JUDGED
+        return self in JUDGED
 
     @property
     def withdraws(self) -> bool:
@@ -44,7 +44,8 @@ class Status(StrEnum):
         return _STANDING[self]
 
 
-_JUDGED = frozenset({Status.PRELIMINARY, Status.FINAL, Status.APPENDED, Status.AMENDED, Status.CORRECTED})
+# Of these the value counts.
+JUDGED = frozenset({Status.PRELIMINARY, Status.FINAL, Status.APPENDED, Status.AMENDED, Status.CORRECTED})
 
 _STANDING = {
     Status.UNKNOWN: 0,

@@ -5,11 +5,11 @@ theirs is a candidate.
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date
 from enum import StrEnum
-from functools import lru_cache
 
 from service.domain.errors import BadCatalogue
 
@@ -42,9 +42,8 @@ class Age:
     @classmethod
     def between(cls, born: date, on: date) -> "Age":
         """The age on a day. A birth after that day counts as the day itself (time zones can differ by a day)."""
-        days = max((on - born).days, 0)
-        months = (on.year - born.year) * 12 + on.month - born.month - (on.day < born.day)
-        return cls(days=days, months=max(months, 0))
+        days, months = completed(born, on)
+        return cls(days=days, months=months)
 
     @classmethod
     def of_years(cls, years: int) -> tuple["Age", "Age"]:
@@ -52,6 +51,18 @@ class Age:
         youngest = cls(days=math.ceil(years * 365.25), months=12 * years)
         oldest = cls(days=math.ceil((years + 1) * 365.25) - 1, months=12 * years + 11)
         return youngest, oldest
+
+
+def completed(born: date, on: date) -> tuple[int, int]:
+    """Completed days and completed calendar months of life; none before birth."""
+    days = (on - born).days
+    months = (on.year - born.year) * 12 + on.month - born.month - (on.day < born.day)
+    return (days, months) if days > 0 else (0, 0)
+
+
+def born_late(born: date, on: date) -> bool:
+    """Does a birth date lie after the collection, by more than time zones can differ?"""
+    return (on - born).days < -1
 
 
 BIRTH = Age(days=0, months=0)
@@ -119,7 +130,6 @@ class Person:
         return self.oldest != NO_END
 
 
-@lru_cache(maxsize=1024)  # the results of a panel are of one person
 def person(
     *,
     sex: Sex,
@@ -133,7 +143,7 @@ def person(
 
     The birth date, when there is one, outranks ``age_years``; one that lies after the collection tells no age.
     """
-    late_birth = born is not None and born > on + timedelta(days=1)
+    late_birth = born is not None and born_late(born, on)
     ages = _ages(None if late_birth else born, age_years, on)
     who = Person(
         sexes=frozenset({sex.value}) & SEXES or SEXES,
@@ -186,6 +196,26 @@ class Population:
             and (self.start is None or self.start.reached(who.oldest))
             and (self.end is None or not self.end.reached(who.youngest))
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ages:
+    """The ages at which something changes in some table: completed days, and completed months, in ascending order."""
+
+    days: tuple[int, ...]
+    months: tuple[int, ...]
+
+    @classmethod
+    def told_apart_by(cls, populations: Iterable[Population]) -> "Ages":
+        """The ages at which one of the populations begins or ends, and those between which one may be pregnant."""
+        bounds = {bound for one in populations for bound in (one.start, one.end) if bound}
+        days = {bound.count for bound in bounds if bound.unit == "d"}
+        months = {bound.count * (12 if bound.unit == "y" else 1) for bound in bounds if bound.unit != "d"}
+        return cls(days=tuple(sorted(days)), months=tuple(sorted(months.union(MAY_BE_PREGNANT))))
+
+    def cell(self, days: int, months: int) -> tuple[int, int]:
+        """How many of these ages somebody has reached. Two ages in one cell are the same to every table."""
+        return bisect_right(self.days, days), bisect_right(self.months, months)
 
 
 def prove_cover(populations: Iterable[Population], *, place: str) -> None:

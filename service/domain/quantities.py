@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 from enum import StrEnum
 
+from service.domain.drafts import drafted
+
 MAX_DIGITS = 30
 MAX_EXPONENT = 30
 
@@ -26,6 +28,11 @@ class Comparator(StrEnum):
     AT_MOST = "<="
     AT_LEAST = ">="
     MORE = ">"
+
+
+# The members once more: to look one up in its class takes longer than the comparison of two numbers.
+_NONE, _LESS, _AT_MOST = Comparator.NONE, Comparator.LESS, Comparator.AT_MOST
+_AT_LEAST, _MORE = Comparator.AT_LEAST, Comparator.MORE
 
 
 def parse_decimal(text: str) -> Decimal:
@@ -56,30 +63,35 @@ class Measured:
     number: Decimal = field(repr=False)
     comparator: Comparator = field(default=Comparator.NONE, repr=False)
 
+    @property
+    def exact(self) -> bool:
+        """Is it the number itself, and not only known to lie on one side of it?"""
+        return self.comparator is _NONE
+
     def above(self, limit: Decimal) -> bool | None:
         """Is the true value above ``limit``? None when it may be or not."""
-        match self.comparator:
-            case Comparator.NONE:
-                return self.number > limit
-            case Comparator.MORE:
-                return self.number >= limit or None
-            case Comparator.AT_LEAST:
-                return self.number > limit or None
-            case _:  # at most, or less than, the number: it may be anything below it
-                return False if self.number <= limit else None
+        if self.comparator is _NONE:
+            return self.number > limit
+        if self.comparator is _MORE:
+            return self.number >= limit or None
+        if self.comparator is _AT_LEAST:
+            return self.number > limit or None
+        # At most, or less than, the number: it may be anything below it.
+        return False if self.number <= limit else None
 
     def below(self, limit: Decimal) -> bool | None:
         """Is the true value below ``limit``? None when it may be or not."""
-        match self.comparator:
-            case Comparator.NONE:
-                return self.number < limit
-            case Comparator.LESS:
-                return self.number <= limit or None
-            case Comparator.AT_MOST:
-                return self.number < limit or None
-            case _:
-                return False if self.number >= limit else None
+        if self.comparator is _NONE:
+            return self.number < limit
+        if self.comparator is _LESS:
+            return self.number <= limit or None
+        if self.comparator is _AT_MOST:
+            return self.number < limit or None
+        return False if self.number >= limit else None
 
     def times(self, factor: Decimal) -> "Measured":
         """The same in another unit; ``factor`` is positive and exact."""
         return Measured(number=EXACT.multiply(self.number, factor), comparator=self.comparator)
+
+
+new_measured = drafted(Measured)

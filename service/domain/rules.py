@@ -3,7 +3,7 @@
 Law: a rule answers from its table alone. What the table cannot tell is ``UNKNOWN``, never absent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -36,10 +36,11 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
-        return _SEVERITIES.index(self)
+        return _RANKS[self]
 
 
 _SEVERITIES = tuple(Severity)
+_RANKS = {severity: rank for rank, severity in enumerate(_SEVERITIES)}
 
 
 class Direction(StrEnum):
@@ -50,15 +51,19 @@ class Direction(StrEnum):
 
     @property
     def other(self) -> "Direction":
-        return Direction.LOW if self is Direction.HIGH else Direction.HIGH
+        return _LOW if self is _HIGH else _HIGH
 
     def beyond(self, measured: Measured, limit: Decimal) -> bool | None:
         """Does the value lie beyond ``limit`` on this side? None when it cannot be told."""
-        return measured.above(limit) if self is Direction.HIGH else measured.below(limit)
+        return measured.above(limit) if self is _HIGH else measured.below(limit)
 
     def worse(self, one: Decimal, other: Decimal) -> bool:
         """Does ``one`` lie further out on this side than ``other``?"""
-        return one > other if self is Direction.HIGH else one < other
+        return one > other if self is _HIGH else one < other
+
+
+# The members once more: to look one up in its class takes longer than the comparison of two numbers.
+_LOW, _HIGH = Direction.LOW, Direction.HIGH
 
 
 class Standing(StrEnum):
@@ -100,12 +105,16 @@ class Graded:
     at_least: bool = False
 
 
+_ABSENT, _UNKNOWN = Graded(standing=Standing.ABSENT), Graded(standing=Standing.UNKNOWN)
+_RAISED = Standing.RAISED
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Class:
     """One population of a classification, with where each class begins; from mild to severe."""
 
     population: Population
-    begins: Mapping[str, Cut] = field(default_factory=dict)
+    begins: Mapping[str, Cut] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +128,7 @@ class Classification:
     sources: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        prove_cover((*(entry.population for entry in self.classes), *self.not_defined), place=self.scale)
+        prove_cover(self.populations, place=self.scale)
         for number, entry in enumerate(self.classes, start=1):
             if not all(self._ordered(one, other) for one, other in pairwise(entry.begins.values())):
                 detail = f"unreachable: a class of {entry.population.label} begins no further out than the one before"
@@ -128,11 +137,20 @@ class Classification:
     def _ordered(self, milder: Cut, worse: Cut) -> bool:
         return all(self.direction.worse(worse[family], milder[family]) for family in milder.by_family)
 
-    def of(self, measured: Measured, family: str, who: Person) -> str | None:
-        """The class if it is the same for every population that may be this person's, else None."""
+    @property
+    def populations(self) -> Iterator[Population]:
+        """Everybody of whom it says something, if only that nothing is defined for them."""
+        yield from (entry.population for entry in self.classes)
+        yield from self.not_defined
+
+    def candidates(self, who: Person) -> tuple[Class, ...]:
+        """Every population that may be this person's; none where no class is defined for one of them."""
         if any(population.may_hold(who) for population in self.not_defined):
-            return None
-        entries = [entry for entry in self.classes if entry.population.may_hold(who)]
+            return ()
+        return tuple(entry for entry in self.classes if entry.population.may_hold(who))
+
+    def among(self, entries: Sequence[Class], measured: Measured, family: str) -> str | None:
+        """The class if it is the same for all of these populations, else None."""
         found = {self._class(entry, measured, family) for entry in entries}
         return found.pop() if len(found) == 1 else None
 
@@ -185,22 +203,28 @@ class GradedLimit:
                 detail = f"unreachable in {family}: the next row begins no further out"
                 raise BadCatalogue(detail, place=self.key, row=number)
 
+    def begins(self, family: str, limit: Decimal | None) -> tuple[Decimal | None, ...]:
+        """Where each row begins in canonical units; None where that rests on a limit that is not known."""
+        return tuple(row.begins(family, limit) for row in self.rows)
+
     def assess(self, measured: Measured, *, family: str, limit: Decimal | None) -> Graded:
         """Where a value in canonical units stands. Without a ``limit`` only rows with numbers of their own can tell."""
-        outside = None if limit is None else self.direction.beyond(measured, limit)
-        if outside is False:
-            return Graded(standing=Standing.ABSENT)
-        at_least = False
-        for index in range(len(self.rows) - 1, -1, -1):
-            beyond = self._reaches(self.rows[index], measured, family=family, limit=limit)
-            if beyond and (outside or limit is None):
-                return Graded(standing=Standing.RAISED, row=index, at_least=at_least)
-            at_least = at_least or beyond is None
-        return Graded(standing=Standing.UNKNOWN)
+        return self.place(measured, self.begins(family, limit))
 
-    def _reaches(self, row: Row, measured: Measured, *, family: str, limit: Decimal | None) -> bool | None:
-        begins = row.begins(family, limit)
-        return None if begins is None else self.direction.beyond(measured, begins)
+    def place(self, measured: Measured, begins: Sequence[Decimal | None]) -> Graded:
+        """Where a value stands, given where each row ``begins``; the first one does at the limit."""
+        limit, beyond = begins[0], self.direction.beyond
+        outside = None if limit is None else beyond(measured, limit)
+        if outside is False:
+            return _ABSENT
+        at_least = False
+        for index in range(len(begins) - 1, -1, -1):
+            start = begins[index]
+            passed = None if start is None else beyond(measured, start)
+            if passed and (outside or limit is None):
+                return Graded(standing=_RAISED, row=index, at_least=at_least)
+            at_least = at_least or passed is None
+        return _UNKNOWN
 
     def label(self, row: Row) -> str | None:
         """The grade with its scale and version, as people read it."""

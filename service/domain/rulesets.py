@@ -4,11 +4,14 @@ Law: a rule set that cannot be proved does not exist. Every table covers everyth
 reached and is shown by a worked example, and every example comes out as written.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from service.domain.analytes import Analytes, Source
 from service.domain.errors import BadCatalogue
+from service.domain.memory import Memory
+from service.domain.people import Ages, Population
 from service.domain.quantities import Measured
 from service.domain.rules import Finding, Graded, GradedLimit, Pattern, Severity, Standing
 
@@ -39,10 +42,8 @@ class RuleSet:
     sources: Mapping[str, Source]
     checksum: str
     _by_analyte: Mapping[str, GradedLimit] = field(init=False, repr=False, compare=False)
-    # What explanations say of a row is the same every time.
-    memo: dict[tuple[str, int], Mapping[str, object]] = field(
-        init=False, default_factory=dict, repr=False, compare=False
-    )
+    # What explanations say of a row, and of the findings of a pattern, is the same every time.
+    memo: dict[Hashable, Any] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_analyte", self._index())
@@ -75,11 +76,23 @@ class Rulebook:
     analytes: Analytes
     rulesets: Mapping[str, RuleSet]
     current: str
+    ages: Ages = field(init=False, repr=False, compare=False)
+    memory: Memory = field(init=False, default_factory=Memory, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.current not in self.rulesets:
             known = ", ".join(sorted(self.rulesets))
             raise BadCatalogue(f"there is no rule set {self.current!r}; known: {known}")
+        object.__setattr__(self, "ages", Ages.told_apart_by(self._populations()))
+
+    def _populations(self) -> Iterator[Population]:
+        """Everybody for whom something is stated anywhere in it."""
+        for analyte in self.analytes.all:
+            yield from (one.population for one in analyte.intervals)
+            yield from (one.population for one in analyte.not_established)
+        for ruleset in self.rulesets.values():
+            for scale in (rule.classification for rule in ruleset.graded):
+                yield from scale.populations if scale else ()
 
 
 def prove(ruleset: RuleSet, analytes: Analytes) -> None:

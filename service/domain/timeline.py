@@ -5,11 +5,13 @@ Law: these are the truth from which flags and episodes follow. The order in whic
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from itertools import groupby
+from operator import attrgetter
 
+from service.domain.drafts import drafted
 from service.domain.panels import Result, Status
-from service.domain.people import Person, Sex, person
+from service.domain.people import Sex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,16 +41,6 @@ class Held:
     age_years: int | None = field(default=None, repr=False)
     ruleset: str
 
-    def person(self, facts: Facts) -> Person:
-        return person(
-            sex=facts.sex,
-            born=facts.born,
-            age_years=self.age_years,
-            pregnant=self.pregnant,
-            trimester=self.trimester,
-            on=self.collected_at.astimezone(UTC).date(),
-        )
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collection:
@@ -56,6 +48,9 @@ class Collection:
 
     at: datetime
     results: tuple[Held, ...]
+
+
+new_collection = drafted(Collection)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +62,15 @@ class Timeline:
 
     def collections(self) -> Iterator[Collection]:
         """The collections from the oldest to the newest."""
-        ordered = sorted(self.results, key=lambda held: (held.collected_at, held.key))
-        for at, group in groupby(ordered, key=lambda held: held.collected_at):
-            yield Collection(at=at, results=tuple(group))
+        ordered = sorted(self.results, key=_PLACE)
+        if ordered and ordered[0].collected_at == ordered[-1].collected_at:
+            yield new_collection(at=ordered[0].collected_at, results=tuple(ordered))
+            return
+        for at, group in groupby(ordered, key=_TIME):
+            yield new_collection(at=at, results=tuple(group))
+
+
+_TIME, _PLACE = attrgetter("collected_at"), attrgetter("collected_at", "key")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

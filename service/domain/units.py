@@ -72,6 +72,9 @@ class UnitTable:
 
     def find(self, spelling: str) -> Unit | None:
         """The unit meant by ``spelling``, or None when it is not one of this analyte's."""
+        # Most laboratories write it as it stands in the table, and then there is nothing to tidy.
+        if unit := self._exact.get(spelling) or self._folded.get(spelling):
+            return unit
         name = tidy(spelling)
         return self._exact.get(name) or self._folded.get(name.casefold())
 

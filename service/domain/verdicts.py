@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from service.domain.drafts import drafted
 from service.domain.rules import Direction, Finding, Severity, Standing
 
 
@@ -94,9 +95,12 @@ class Verdict:
     context: Mapping[str, object] | None = field(default=None, repr=False)
 
 
+new_verdict = drafted(Verdict)
+
+
 def replaced(analyte: str | None, ruleset: str) -> Verdict:
     """The verdict on a version of a result that does not count, because another one outranks it."""
-    return Verdict(
+    return new_verdict(
         outcome=Outcome.NOT_JUDGED,
         ruleset=ruleset,
         analyte=analyte,

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from service.domain.errors import Ambiguous, BadCatalogue, BadInput, Fault, LabAlertsError, NotFound, Unavailable
+from service.domain.kinds import kind_of
 from service.domain.verdicts import Reason, Verdict
-from tests.domain.build import BOOK, held, judged, verdict_on, who
+from tests.domain.build import BOOK, NOON, held, judged, verdict_on, who
 
 
 def verdict(words: str, *sent: str, **more: Any) -> Verdict:
@@ -252,7 +253,7 @@ def test_no_object_shows_a_value_or_a_person() -> None:
     facts, _ = who("woman 30 y")
     one = held("hemoglobin", "8.71", "g/dL", range_="11.93 to 15.97")
 
-    shown = repr([facts, one, judged(one, facts=facts), one.person(facts)])
+    shown = repr([facts, one, judged(one, facts=facts), kind_of(one, facts, on=NOON.date(), rulebook=BOOK)])
 
     for secret in ("8.71", "11.93", "15.97", "1996", "female"):
         assert secret not in shown
