@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types format lock clean
+.PHONY: help run test bench stress lint types format lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -21,6 +21,12 @@ run: $(VENV)/.runtime ## Set up what is missing, then serve on this machine
 
 test: $(VENV)/.development ## Set up what is missing, then run the tests
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+bench: $(VENV)/.development ## Set up what is missing, then measure the speed beside baselines
+	$(BIN)/python -m bench $(ARGS)
+
+stress: $(VENV)/.development ## Set up what is missing, then kill, starve and flood the service, and look up what it kept
+	$(BIN)/python -m stress $(ARGS)
 
 lint: $(VENV)/.development ## Check faults and format
 	$(BIN)/ruff check .

@@ -7,7 +7,19 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from service import logs
-from service.api import description, etags, flags, guard, health, history, knowledge, panels, problems, requests
+from service.api import (
+    description,
+    etags,
+    flags,
+    guard,
+    health,
+    history,
+    knowledge,
+    metrics,
+    panels,
+    problems,
+    requests,
+)
 from service.api.provider import OrjsonProvider
 from service.catalogue.load import load
 from service.config import Settings
@@ -31,12 +43,16 @@ def create_app(settings: Settings, means: Means | None = None) -> Flask:
     app.json = OrjsonProvider(app)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["PUBLIC_URL"] = settings.public_url
+    app.config["REMEMBER_HOURS"] = settings.remember_hours
     app.extensions["lab_alerts"] = means or means_from(settings)
     requests.register(app)
+    metrics.register(app)
     etags.register(app)
     guard.register(app)
     problems.register(app)
-    document = description.register(app, [panels.door, flags.door, history.door, knowledge.door, health.door])
+    document = description.register(
+        app, [panels.door, flags.door, history.door, knowledge.door, health.door, metrics.door]
+    )
     docs.register(app, document)
     app.register_blueprint(flag.page)
     if settings.trusted_proxies:

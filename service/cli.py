@@ -16,9 +16,11 @@ from rich.table import Table
 
 from service import __version__
 from service.catalogue.load import load
+from service.cli_backup import backup
 from service.cli_bulk import export, import_
 from service.cli_common import database_of, migrated, settings_in_effect, told
 from service.cli_demo import demo
+from service.cli_purge import purge
 from service.cli_replay import replay
 from service.config import Settings
 from service.flows import keys as key_flow
@@ -209,3 +211,5 @@ main.add_command(import_)
 main.add_command(export)
 main.add_command(demo)
 main.add_command(replay)
+main.add_command(purge)
+main.add_command(backup)

@@ -230,10 +230,26 @@ class Settings:
     graceful_seconds: int = _number(
         30, "Seconds that requests under way are given to finish when the service stops.", low=1, high=600
     )
+    client_timeout_seconds: int = _number(
+        20,
+        "Seconds that a thread waits for its client in one request, all waits added up; each 500 bytes that are sent "
+        "or taken give one back. Then the request is given up (408).",
+        low=1,
+        high=600,
+    )
     max_body_bytes: int = _number(
         1_048_576, "Largest request body in bytes; a larger one is refused (413).", low=1_024, high=2**30
     )
     keep_names: bool = _flag(False, "Keep the names of patients when a message carries them.")
+    keep_inbox_days: int = _number(
+        0,
+        "Days after which `lab-alerts purge` deletes messages as they came; 0 keeps them for ever.",
+        low=0,
+        high=36_500,
+    )
+    remember_hours: int = _number(
+        24, "Hours for which the answer to a request with an Idempotency-Key is remembered.", low=1, high=8_760
+    )
     ruleset: str = _setting(
         "blood-findings-1",
         "The rule set that judges what comes in.",

@@ -20,8 +20,8 @@ from service.domain.rulesets import RuleSet
 from service.domain.units import UnitTable
 from service.domain.verdicts import Outcome, Verdict, replaced
 from service.flows.arrivals import Arrival
-from service.flows.intake import Receipt, ShownFlag
 from service.flows.keeping import Told
+from service.flows.receipts import Receipt, ShownFlag
 from service.storage.history import FlagView
 from service.storage.panels import Item, KeptPanel
 from service.storage.patients import KeptPatient

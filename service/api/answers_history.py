@@ -4,12 +4,14 @@ Law: as everywhere, nothing is decided here. A value is converted by the very fu
 out where that one cannot read it.
 """
 
+from datetime import datetime
 from typing import Any
 
 from service.api.answers import Data, episode, instant, present, sent, verdict_data
 from service.domain.appraise import Read, read_value
 from service.domain.quantities import plain
 from service.domain.rulesets import Rulebook
+from service.flows.as_known import Certainty
 from service.flows.replay import Difference, Replay
 from service.storage.results import held
 from service.storage.timeline import Entry, KeptEpisode
@@ -44,7 +46,7 @@ def _flag(found: Entry) -> Data | None:
     flag = found.flag
     if flag is None:
         return None
-    return {"id": flag.id, "state": flag.state, "episode": flag.episode_id, "href": f"/v1/flags/{flag.id}"}
+    return {"id": flag.id, "state": flag.state, "episode": flag.episode, "href": f"/v1/flags/{flag.id}"}
 
 
 def kept_episode(found: KeptEpisode) -> Data:
@@ -61,6 +63,13 @@ def _member(row: Any) -> Data:
         "collected_at": instant(row.collected_at),
         "href": f"/v1/flags/{row.id}",
     }
+
+
+def as_known(moment: datetime | None, certainty: Certainty) -> Data:
+    """What a page says of the moment of which it is; nothing where it is of the present."""
+    if moment is None:
+        return {}
+    return {"as_known_at": instant(moment), "exact": certainty.exact} | present(notice=certainty.notice)
 
 
 def replay(found: Replay, intended_use: str) -> Data:

@@ -14,7 +14,7 @@ from flask import Response, g, request, stream_with_context
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected
 
-from service.api import answers, guard
+from service.api import answers, counting, guard
 from service.api.guard import means
 from service.api.problems import PROBLEMS, error_data
 from service.domain.verdicts import Outcome
@@ -61,9 +61,13 @@ def send(media_type: str, *, dry_run: bool, strict: bool) -> Response:
         received_at=now,
     )
     entries = FORMATS[media_type](cast("BinaryIO", request.stream), now=now)
-    answered = take_in_all(entries, message, means(), clock=guard.now, dry_run=dry_run, strict=strict)
+    counted = counting.Stream(source=message.source, door=counting.DOORS[media_type], dry_run=dry_run)
+    answered = take_in_all(counted.read(entries), message, means(), clock=guard.now, dry_run=dry_run, strict=strict)
     by_row = media_type == csv_rows.MEDIA_TYPE
-    return Response(stream_with_context(_lines(answered, by_row=by_row)), content_type=ndjson.MEDIA_TYPE)
+    return Response(
+        stream_with_context(_lines(counted.answered(answered), by_row=by_row)),
+        content_type=ndjson.MEDIA_TYPE,
+    )
 
 
 def _lines(answered: Iterator[Answered], *, by_row: bool) -> Iterator[bytes]:

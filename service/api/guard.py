@@ -4,6 +4,7 @@ Law: closed by default. A route that neither declares its scope nor stands on th
 and a test finds it before that.
 """
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ import structlog
 from flask import Flask, current_app, g, request
 
 from service.api.problems import Refused
-from service.domain.errors import BadInput, Fault
+from service.domain.errors import BadInput, Fault, Unavailable
 from service.flows.means import Means
 from service.storage import keys
 from service.storage.keys import ApiKey
@@ -34,6 +35,19 @@ PUBLIC = frozenset(
 
 # Pages are for people: a browser asks for a name and a password, and the password is an API key.
 PAGES = frozenset({"flag_page.show"})
+
+# What says that the database is away also answers then, to a key that opened it before in this process. A key that was
+# revoked meanwhile is found out as soon as the database is back.
+ENDURING = frozenset({"metrics.show"})
+_remembered: dict[str, ApiKey] = {}
+
+
+# Looking up the key anew for each of thousands of panels would take as long as judging them. A key that is revoked can
+# send for so many seconds more; it opens nothing else.
+BUSY = frozenset({"panels.send"})
+LATELY = 1.0
+_MANY = 1_000
+_lately: dict[str, tuple[float, ApiKey]] = {}
 
 
 def scope(name: str) -> Callable[[View], View]:
@@ -103,13 +117,51 @@ def _refuse_unknown_parameters(view: Any) -> None:
 def _authenticated(endpoint: str) -> ApiKey:
     secret = _secret(endpoint)
     if secret:
-        with means().database.reading() as connection:
-            found = keys.find(connection, secret)
+        found = _found(secret, endpoint)
         if found is not None and found.usable(now()):
             return found
     challenge = 'Basic realm="lab-alerts", charset="UTF-8"' if endpoint in PAGES else 'Bearer realm="lab-alerts"'
     why = "the key is unknown, expired or revoked" if secret else "the request carries no key"
     raise Refused("unauthenticated", why, headers={"WWW-Authenticate": challenge})
+
+
+def _found(secret: str, endpoint: str) -> ApiKey | None:
+    digest = keys.digest(secret)
+    if endpoint in BUSY and (lately := _seen_lately(digest)):
+        return lately
+    try:
+        with means().database.reading() as connection:
+            found = keys.find(connection, secret)
+    except Unavailable:
+        if endpoint not in ENDURING or digest not in _remembered:
+            raise
+        g.database_is_away = True
+        return _remembered[digest]
+    if endpoint in ENDURING:
+        _remember(digest, found)
+    if endpoint in BUSY and found is not None:
+        if len(_lately) >= _MANY:
+            _lately.clear()
+        _lately[digest] = time.monotonic(), found
+    return found
+
+
+def _seen_lately(digest: str) -> ApiKey | None:
+    at, found = _lately.get(digest, (0.0, None))
+    return found if time.monotonic() - at < LATELY else None
+
+
+def _remember(digest: str, found: ApiKey | None) -> None:
+    if found is None:
+        _remembered.pop(digest, None)
+    else:
+        _remembered[digest] = found
+
+
+def database_is_away() -> bool:
+    """Was the database found to be away when the key of this request was looked up?"""
+    away: bool = g.get("database_is_away", False)
+    return away
 
 
 def _secret(endpoint: str) -> str | None:

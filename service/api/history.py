@@ -3,10 +3,11 @@
 Law: what is shown is what is kept. Judging again compares and says what differs; it changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Response, jsonify
+from sqlalchemy import Connection
 
 from service.api import answers_history
 from service.api.description import Door, refuses
@@ -15,9 +16,11 @@ from service.api.paging import paged
 from service.api.reading import EpisodeQuery, TimelineQuery, cursor_after, cursor_for, timeline_filter
 from service.api.shapes import EpisodePageShape, ReplayShape, TimelinePageShape
 from service.domain.errors import BadInput, Fault
+from service.flows import as_known
+from service.flows.as_known import Certainty
 from service.flows.replay import replay
 from service.storage import patients, timeline
-from service.storage.timeline import EpisodeFilter
+from service.storage.timeline import Entry, EpisodeFilter, TimelineFilter
 
 door = Door("history", __name__, url_prefix="/v1", description="A patient's history in depth")
 
@@ -31,17 +34,29 @@ def results(query: dict[str, Any], patient_id: str) -> Response:
     """Timeline of one patient
 
     The current version of every result, by time of collection: the value as sent and as converted, the verdict, the
-    flag if one stands on it, and how many versions of it were received.
+    flag if one stands on it, and how many versions of it were received. With ``as_known_at``, all of it as it was known
+    at that moment.
     """
     _refuse_unknown_analytes(query.get("analyte", ()))
     with means().database.reading() as connection:
         who = patients.named(connection, patient_id, query.get("authority"))
         wanted = timeline_filter(query, who.id)
-        found = timeline.timeline_page(connection, wanted, after=cursor_after(query, wanted), limit=query["limit"] + 1)
+        found, certainty = _timeline_page(connection, wanted, query)
     shown, more = found[: query["limit"]], len(found) > query["limit"]
     last = (shown[-1].result.collected_at, shown[-1].result.id) if more else None
     rulebook = means().catalogue.rulebook
-    return paged([answers_history.entry(one, rulebook) for one in shown], cursor_for(last, wanted) if last else None)
+    items = [answers_history.entry(one, rulebook) for one in shown]
+    more_told = answers_history.as_known(wanted.as_known_at, certainty)
+    return paged(items, cursor_for(last, wanted) if last else None, **more_told)
+
+
+def _timeline_page(
+    connection: Connection, wanted: TimelineFilter, query: Mapping[str, Any]
+) -> tuple[Sequence[Entry], Certainty]:
+    place, limit = cursor_after(query, wanted), query["limit"] + 1
+    if wanted.as_known_at is None:
+        return timeline.timeline_page(connection, wanted, after=place, limit=limit), Certainty()
+    return as_known.timeline_page(connection, wanted, catalogue=means().catalogue, after=place, limit=limit)
 
 
 def _refuse_unknown_analytes(named: Sequence[str]) -> None:

@@ -11,10 +11,11 @@ from service.api.guard import means
 from service.api.reading import next_page
 
 
-def paged(items: list[dict[str, Any]], cursor: str | None) -> Response:
-    """The items of a page; ``cursor`` is where the next one begins, None on the last page."""
+def paged(items: list[dict[str, Any]], cursor: str | None, **more: Any) -> Response:
+    """The items of a page; ``cursor`` is where the next one begins, None on the last page. ``more`` stands beside."""
     following = next_page(cursor) if cursor else None
-    response = jsonify({"items": items, "next": following, "intended_use": means().catalogue.intended_use})
+    page = {"items": items, "next": following, **more, "intended_use": means().catalogue.intended_use}
+    response = jsonify(page)
     if following:
         response.headers["Link"] = f'<{following}>; rel="next"'
     return response

@@ -3,17 +3,21 @@
 Law: nothing is answered before it is kept.
 """
 
+import time
+from functools import partial
 from typing import Any
 
 from flask import Response, g, jsonify, url_for
 
-from service.api import answers, bulk, guard
+from service.api import answers, bulk, counting, guard, idempotency
 from service.api.description import Door, refuses
 from service.api.guard import means, scope
 from service.api.reading import PanelQuery, body, media_type, strict_handling
 from service.api.shapes import LineShape, PanelAnswerShape, ReceiptShape
-from service.flows.intake import Receipt, take_in
-from service.formats import csv_rows, native, ndjson
+from service.flows.incoming import Order, order
+from service.flows.intake import take_in, take_in_with_others
+from service.flows.receipts import Receipt
+from service.formats import csv_rows, native, ndjson, panel_shape
 from service.storage import history, panels, patients
 from service.storage.panels import Message
 
@@ -27,7 +31,7 @@ _PREFER = {
 }
 
 _BODIES = {
-    native.MEDIA_TYPE: {"schema": native.PanelShape},
+    native.MEDIA_TYPE: {"schema": panel_shape.PanelShape},
     ndjson.MEDIA_TYPE: {"schema": {"type": "string", "description": "One panel on each line."}},
     csv_rows.MEDIA_TYPE: {
         "schema": {
@@ -38,11 +42,11 @@ _BODIES = {
 }
 
 
-@door.route("/panels", methods=["POST"], parameters=[_PREFER])
+@door.route("/panels", methods=["POST"], parameters=[_PREFER, idempotency.PARAMETER])
 @scope("panels:write")
 @door.doc(requestBody={"required": True, "content": _BODIES})
 @door.arguments(PanelQuery, location="query")
-@refuses(400, 401, 403, 413, 415, 422, 503)
+@refuses(400, 401, 403, 408, 409, 413, 415, 422, 503)
 @door.alt_response(200, schema=LineShape, content_type=ndjson.MEDIA_TYPE, description="A line for each line or row.")
 @door.alt_response(200, schema=ReceiptShape, description="Held already, or a dry run; or a line for each line or row.")
 @door.response(201, ReceiptShape, description="The panel was judged and kept.")
@@ -69,8 +73,19 @@ def _one(sent: bytes, *, dry_run: bool, strict: bool) -> Response:
         request_id=g.request_id,
         received_at=now,
     )
-    found = take_in(native.read(sent, now=now), message, means(), dry_run=dry_run, strict=strict)
-    return _answer(found, strict=strict)
+    with counting.refusals(message.source, dry_run=dry_run):
+        wish = None if dry_run else idempotency.remembering(sent, strict=strict, answer=partial(_answer, strict=strict))
+        asked = order(native.read(sent, now=now), message, means(), remembering=wish)
+        found = _taken(asked, dry_run=dry_run, strict=strict)
+    if not dry_run and not found.recalled:
+        counting.taken_in(found, source=message.source, door="json", seconds=time.perf_counter() - g.began)
+    return idempotency.answered(found) or _answer(found, strict=strict)
+
+
+def _taken(one: Order, *, dry_run: bool, strict: bool) -> Receipt:
+    if dry_run or strict:
+        return take_in(one, means(), dry_run=dry_run, strict=strict)
+    return take_in_with_others(one, means())
 
 
 def _answer(found: Receipt, *, strict: bool) -> Response:

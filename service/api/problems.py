@@ -12,9 +12,10 @@ import orjson
 import structlog
 from flask import Flask, Response, g
 from gunicorn.http.errors import ParseException
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
-from service.domain.errors import Ambiguous, BadInput, Fault, NotFound, Unavailable
+from service.api import counting
+from service.domain.errors import Ambiguous, BadInput, Fault, InUse, NotFound, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -88,6 +89,12 @@ PROBLEMS = _table(
         remedy="Repeat the request with authority set to one of those that the detail lists.",
     ),
     Problem(
+        slug="request-timeout",
+        status=408,
+        title="The request did not come in time",
+        remedy="Send it again without pauses. The time is LAB_ALERTS_CLIENT_TIMEOUT_SECONDS. Nothing of it was kept.",
+    ),
+    Problem(
         slug="body-too-large",
         status=413,
         title="The body is too large",
@@ -110,6 +117,18 @@ PROBLEMS = _table(
         status=422,
         title="Not every result can be judged, and strict handling was asked for",
         remedy="Correct the faults in errors, or send without Prefer: handling=strict to have the rest judged.",
+    ),
+    Problem(
+        slug="idempotency-key-reused",
+        status=422,
+        title="The Idempotency-Key was used for another request",
+        remedy="Send this request under a new key. The answer to the first one is under the old key.",
+    ),
+    Problem(
+        slug="idempotency-key-in-use",
+        status=409,
+        title="A request with this Idempotency-Key is being carried out",
+        remedy="Send the same request again after the seconds in Retry-After; its answer is there then.",
     ),
     Problem(
         slug="bad-request",
@@ -151,6 +170,7 @@ def problem(
     kind: str, detail: str, *, faults: Iterable[Fault] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
     """The answer that refuses a request."""
+    counting.problem(kind)
     known = PROBLEMS[kind]
     body: dict[str, Any] = {
         "type": known.type,
@@ -190,6 +210,10 @@ def _ambiguous(error: Ambiguous) -> Response:
     return problem("ambiguous-patient", f"assigned by: {', '.join(error.choices)}")
 
 
+def _in_use(error: InUse) -> Response:
+    return problem("idempotency-key-in-use", error.what, headers={"Retry-After": str(error.retry_after)})
+
+
 def _unavailable(error: Unavailable) -> Response:
     structlog.get_logger().warning("unavailable", why=error.why)
     return problem("unavailable", error.why, headers={"Retry-After": str(error.retry_after)})
@@ -212,6 +236,13 @@ def _http(error: HTTPException) -> Response:
     )
 
 
+def _broken_off(error: ClientDisconnected) -> Response:
+    """The body ended too soon. When that is because it was no longer waited for, its client can still hear why."""
+    if isinstance(error.__context__, TimeoutError):
+        return problem("request-timeout", "the body did not come in time", headers={"Connection": "close"})
+    return _http(error)
+
+
 def _badly_framed(_error: ParseException) -> Response:
     return problem("bad-request", "the body is not framed as its headers say")
 
@@ -226,8 +257,10 @@ def register(app: Flask) -> None:
     app.register_error_handler(BadInput, _bad_input)
     app.register_error_handler(NotFound, _not_found)
     app.register_error_handler(Ambiguous, _ambiguous)
+    app.register_error_handler(InUse, _in_use)
     app.register_error_handler(Unavailable, _unavailable)
     app.register_error_handler(Refused, _refused)
     app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(ClientDisconnected, _broken_off)
     app.register_error_handler(ParseException, _badly_framed)
     app.register_error_handler(Exception, _failed)

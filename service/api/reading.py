@@ -18,8 +18,9 @@ from marshmallow import RAISE, Schema, ValidationError, fields
 from marshmallow.validate import OneOf, Range
 from webargs.flaskparser import FlaskParser
 from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
+from service.api.guard import now
 from service.api.problems import Refused
 from service.domain.episodes import EpisodeState
 from service.domain.errors import BadInput, Fault
@@ -50,9 +51,17 @@ def body() -> bytes:
     """The bytes of the request."""
     sent = request.get_data(cache=False)
     # A body of unsaid length is cut off at the limit without a word; what is left of it tells.
-    if request.content_length is None and request.environ["wsgi.input"].read(1):
+    if request.content_length is None and _more():
         raise RequestEntityTooLarge
     return sent
+
+
+def _more() -> bool:
+    """Is there something left of the body?"""
+    try:
+        return bool(request.environ["wsgi.input"].read(1))
+    except OSError:
+        raise ClientDisconnected from None
 
 
 def strict_handling() -> bool:
@@ -125,6 +134,16 @@ class Moment(fields.AwareDateTime):
             raise self.make_error("invalid", input=value, obj_type="datetime") from None
 
 
+def _not_to_come(moment: datetime) -> None:
+    if moment > now():
+        raise ValidationError("is in the future")
+
+
+def _as_known_at() -> Moment:
+    told = "Answer as it was known at this moment, with nothing that was received later."
+    return Moment(validate=_not_to_come, metadata={"description": told})
+
+
 def _listed(choices: Any, description: str) -> fields.List[str]:
     words = fields.String(validate=OneOf([str(choice) for choice in choices], error="accepted: {choices}"))
     return fields.List(words, metadata={"description": description, "explode": True})
@@ -147,6 +166,7 @@ class FlagQuery(PageQuery):
     source = fields.List(fields.String(), metadata={"description": "Only flags from these sources; may be repeated."})
     collected_from = Moment(metadata={"description": "Only results collected at this time or later."})
     collected_to = Moment(metadata={"description": "Only results collected at this time or earlier."})
+    as_known_at = _as_known_at()
 
 
 class AllFlagsQuery(FlagQuery):
@@ -161,6 +181,7 @@ class TimelineQuery(PageQuery):
     analyte = fields.List(fields.String(), metadata={"description": "Only these analytes; may be repeated."})
     collected_from = Moment(metadata={"description": "Only results collected at this time or later."})
     collected_to = Moment(metadata={"description": "Only results collected at this time or earlier."})
+    as_known_at = _as_known_at()
     order = fields.String(
         load_default="newest",
         validate=OneOf(["newest", "oldest"], error="accepted: {choices}"),
@@ -177,13 +198,14 @@ class EpisodeQuery(PageQuery):
 
 def timeline_filter(query: Mapping[str, Any], patient: str) -> TimelineFilter:
     """The filter that a query of a timeline asks for."""
-    chosen = {name: query[name] for name in ("analyte", "collected_from", "collected_to") if name in query}
+    names = ("analyte", "collected_from", "collected_to", "as_known_at")
+    chosen = {name: query[name] for name in names if name in query}
     return TimelineFilter(patient=patient, oldest_first=query["order"] == "oldest", **chosen)
 
 
 def flag_filter(query: Mapping[str, Any], patient: str | None) -> FlagFilter:
     """The filter that a query asks for."""
-    names = ("finding", "severity", "state", "source", "collected_from", "collected_to")
+    names = ("finding", "severity", "state", "source", "collected_from", "collected_to", "as_known_at")
     return FlagFilter(patient=patient, **{name: query[name] for name in names if name in query})
 
 

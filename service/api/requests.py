@@ -11,7 +11,7 @@ import structlog
 from flask import Flask, Response, g, request
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-_QUIET = frozenset({"health.live", "health.ready"})
+_QUIET = frozenset({"health.live", "health.ready", "metrics.show"})
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -55,14 +55,14 @@ def _log(response: Response) -> None:
     level = "debug" if request.endpoint in _QUIET and response.status_code < 400 else "info"
     getattr(structlog.get_logger(), level)(
         "request",
-        method=request.method if request.method in _METHODS else "other",
+        method=request.method if request.method in METHODS else "other",
         route=request.url_rule.rule if request.url_rule else None,
         status=response.status_code,
         milliseconds=round((time.perf_counter() - g.get("began", time.perf_counter())) * 1000, 1),
     )
 
 
-_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 
 def register(app: Flask) -> None:

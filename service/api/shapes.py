@@ -170,7 +170,17 @@ class FlagShape(FlagBaseShape):
     note = fields.Nested(NoteBriefShape, required=True)
 
 
-class FlagPageShape(Schema):
+class AsKnownShape(Schema):
+    """What a page says that is not of the present."""
+
+    as_known_at = fields.AwareDateTime(
+        metadata={"description": "The moment of which the page is; absent where it is of the present."}
+    )
+    exact = fields.Boolean(metadata={"description": "Is it certain that it was known so at that moment?"})
+    notice = text("Why it is not certain.")
+
+
+class FlagPageShape(AsKnownShape):
     items = fields.List(fields.Nested(FlagShape), required=True)
     next = text("Address of the next page; null on the last one.", allow_none=True, required=True)
     intended_use = fields.String(required=True)
@@ -304,7 +314,7 @@ class TimelineEntryShape(VerdictShape):
     flag = fields.Nested(StandingFlagShape)  # type: ignore[assignment]  # shown with its state here
 
 
-class TimelinePageShape(Schema):
+class TimelinePageShape(AsKnownShape):
     items = fields.List(fields.Nested(TimelineEntryShape), required=True)
     next = text("Address of the next page; null on the last one.", allow_none=True, required=True)
     intended_use = fields.String(required=True)

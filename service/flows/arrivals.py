@@ -112,23 +112,24 @@ def _arrival(
     new_id: Callable[[], str],
 ) -> Arrival:
     print_ = fingerprint(panel, result)
+    if not kept:
+        held = _held(panel, result, key=new_id(), version=1, analyte=analyte, ruleset=ruleset)
+        return Arrival(held=held, identity=name, fingerprint=print_, current=True)
     # The same words issued at another time are another version: a correction may be corrected back.
     same = next((o for o in kept if (o.fingerprint, o.version.issued_at) == (print_, panel.issued_at)), None)
     number = same.version.number if same else len(kept) + 1
     version = Version(number=number, status=result.status, issued_at=panel.issued_at)
     counts = current([*(one.version for one in kept if one is not same), same.version if same else version])
     return Arrival(
-        held=_held(
-            panel, result, key=kept[0].result if kept else new_id(), version=number, analyte=analyte, ruleset=ruleset
-        ),
+        held=_held(panel, result, key=kept[0].result, version=number, analyte=analyte, ruleset=ruleset),
         identity=name,
         fingerprint=print_,
         current=same.current if same else counts is version,
         duplicate=same is not None,
-        known=bool(kept),
+        known=True,
         panel=same.panel if same else None,
         revives=next((one.version.number for one in kept if one.version is counts and not one.current), None),
-        notice=None if same or not kept else _notice(result, counts is version),
+        notice=None if same else _notice(result, counts is version),
     )
 
 

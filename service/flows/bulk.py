@@ -1,18 +1,29 @@
-"""Many panels come in: each is taken in by itself, and each is answered.
+"""Many panels come in: they are taken in by the batch, and each is answered.
+
+    gather some ─► take in together ─► those that had to wait ─► … ─► answers in the order of the message
 
 Law: one bad panel does not sink the others, and what is answered is kept. When nothing more can be kept, the answers
 stop with the line that says so.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from service.domain.errors import BadInput, Unavailable
-from service.flows.intake import Receipt, take_in
+from service.flows.incoming import Order, order
+from service.flows.intake import take_in, take_in_together
 from service.flows.means import Means
+from service.flows.receipts import Receipt
 from service.formats.lines import Entry
 from service.storage.panels import Message
+
+# A batch ends with whichever comes first. Beyond a few hundred panels a commit weighs nothing any more; the bytes bound
+# the memory, and the seconds how long the panels of a slow sender wait for their answers.
+BATCH_PANELS = 250
+BATCH_BYTES = 2 * 1024 * 1024
+BATCH_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +36,15 @@ class Answered:
     halted: Unavailable | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """An entry in its batch: with the order to take it in, or why it is refused."""
+
+    entry: Entry
+    order: Order | None = None
+    refused: BadInput | None = None
+
+
 def take_in_all(
     entries: Iterable[Entry],
     message: Message,
@@ -35,21 +55,94 @@ def take_in_all(
     strict: bool = False,
 ) -> Iterator[Answered]:
     """Take in every entry of a message, in order; ``message`` lends each its source and its key."""
+    alone = dry_run or strict
+    for batch in _batches(entries, message, means, clock=clock, alone=alone):
+        for answered in _alone(batch, means, dry_run=dry_run, strict=strict) if alone else _together(batch, means):
+            yield answered
+            if answered.halted is not None:
+                return
+
+
+def _batches(
+    entries: Iterable[Entry], message: Message, means: Means, *, clock: Callable[[], datetime], alone: bool
+) -> Iterator[list[_Place]]:
+    batch: list[_Place] = []
+    size, began = 0, time.monotonic()
     for entry in entries:
-        answered = _one(
-            entry, replace(message, body=entry.body, received_at=clock()), means, dry_run=dry_run, strict=strict
-        )
-        yield answered
-        if answered.halted is not None:
-            return
+        batch.append(_place(entry, replace(message, body=entry.body, received_at=clock()), means))
+        size += len(entry.body)
+        full = alone or len(batch) >= BATCH_PANELS or size >= BATCH_BYTES
+        if full or time.monotonic() - began >= BATCH_SECONDS:
+            yield batch
+            batch, size, began = [], 0, time.monotonic()
+    if batch:
+        yield batch
 
 
-def _one(entry: Entry, message: Message, means: Means, *, dry_run: bool, strict: bool) -> Answered:
+def _place(entry: Entry, message: Message, means: Means) -> _Place:
     if entry.panel is None:
-        return Answered(entry=entry, refused=entry.error)
+        return _Place(entry=entry, refused=entry.error)
     try:
-        return Answered(entry=entry, receipt=take_in(entry.panel, message, means, dry_run=dry_run, strict=strict))
+        return _Place(entry=entry, order=order(entry.panel, message, means))
     except BadInput as error:
-        return Answered(entry=entry, refused=error)
+        return _Place(entry=entry, refused=error)
+
+
+def _alone(batch: Sequence[_Place], means: Means, *, dry_run: bool, strict: bool) -> Iterator[Answered]:
+    for place in batch:
+        if place.order is None:
+            yield Answered(entry=place.entry, refused=place.refused)
+            continue
+        try:
+            receipt = take_in(place.order, means, dry_run=dry_run, strict=strict)
+        except BadInput as error:
+            yield Answered(entry=place.entry, refused=error)
+        except Unavailable as error:
+            yield Answered(entry=place.entry, halted=error)
+        else:
+            yield Answered(entry=place.entry, receipt=receipt)
+
+
+def _together(batch: Sequence[_Place], means: Means) -> Iterator[Answered]:
+    orders = [place.order for place in batch if place.order is not None]
+    receipts = _taken(orders, means)
+    for place in batch:
+        if place.order is None:
+            yield Answered(entry=place.entry, refused=place.refused)
+            continue
+        found = next(receipts)
+        if isinstance(found, Unavailable):
+            yield Answered(entry=place.entry, halted=found)
+        else:
+            yield Answered(entry=place.entry, receipt=found)
+
+
+def _taken(orders: Sequence[Order], means: Means) -> Iterator[Receipt | Unavailable]:
+    """What became of each order, in their order; ends with the first that could not be kept."""
+    done: dict[int, Receipt] = {}
+    left, room = list(range(len(orders))), len(orders)
+    try:
+        while left:
+            tried, later = left[:room], left[room:]
+            taken = _kept([orders[index] for index in tried], means)
+            done |= {index: one for index, one in zip(tried, taken, strict=True) if one is not None}
+            left = [index for index in tried if index not in done] + later
+            # Where most have to wait for the one before, trying all of them each time would be in vain.
+            room = max(1, 2 * (len(tried) - len(left) + len(later)))
     except Unavailable as error:
-        return Answered(entry=entry, halted=error)
+        yield from (done[index] for index in range(min(left)))
+        yield error
+        return
+    yield from (done[index] for index in range(len(orders)))
+
+
+def _kept(orders: Sequence[Order], means: Means) -> Sequence[Receipt | None]:
+    """Take in together; where that fails, only the first, so that the one at fault is met alone in the end."""
+    try:
+        return take_in_together(orders, means)
+    except Unavailable:
+        raise
+    except Exception:
+        if len(orders) == 1:
+            raise
+    return [*take_in_together(orders[:1], means), *(None for _ in orders[1:])]

@@ -16,8 +16,8 @@ from typing import Any, BinaryIO, cast
 from service.domain.errors import Fault, Unavailable
 from service.domain.verdicts import Outcome
 from service.flows.bulk import Answered, take_in_all
-from service.flows.intake import Receipt
 from service.flows.means import Means
+from service.flows.receipts import Receipt
 from service.formats import csv_rows, ndjson, refused
 from service.formats.lines import MAX_LINE
 from service.storage import exporting, import_files

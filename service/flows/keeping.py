@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from sqlalchemy import Connection
-
 from service.catalogue.load import Catalogue
 from service.domain.changes import Change, ChangeKind, Difference
 from service.domain.episodes import Episode, EpisodeState, Flag, FlagKey
@@ -17,6 +15,7 @@ from service.storage import judgements, outbox
 from service.storage.ids import new_id
 from service.storage.judgements import NewFlag
 from service.storage.outbox import Event
+from service.storage.writes import Writes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +68,8 @@ def name(difference: Difference, before: Judgement) -> Named:
 
 def _named(episode: Episode, fresh: str | None, ids: Mapping[FlagKey, str]) -> Episode:
     last = episode.last_flag or ids[episode.flags[-1]]
+    if fresh is None and last == episode.last_flag:
+        return episode
     return replace(episode, id=fresh or episode.id, last_flag=last)
 
 
@@ -83,8 +84,8 @@ def _told(change: Change, named: Named) -> Told:
     taken_back = change.kind in (ChangeKind.WITHDRAWN, ChangeKind.SUPERSEDED)
     return Told(
         type=f"lab.flag.{change.kind}",
-        finding=change.flag.finding.value,
-        severity=change.flag.severity.value,
+        finding=str(change.flag.finding),
+        severity=str(change.flag.severity),
         flag=change.flag.id if taken_back else named.flag_ids[change.flag.key],
         episode=named.episode_of(change.flag.key).id,
         by=named.flag_ids[change.by.key] if change.by else None,
@@ -99,8 +100,8 @@ def _told_of_episode(change: Change, named: Named) -> Told:
     episode = next(one for one in named.episodes if (one.id == wanted.id if wanted.id else one.flags == wanted.flags))
     return Told(
         type=f"lab.flag.{change.kind}",
-        finding=episode.finding.value,
-        severity=episode.level.value,
+        finding=str(episode.finding),
+        severity=str(episode.level),
         flag=episode.last_flag,
         episode=episode.id,
     )
@@ -116,51 +117,51 @@ class Occasion:
     now: datetime
 
 
-def keep(connection: Connection, named: Named, on: Occasion, *, catalogue: Catalogue) -> None:
-    """Keep everything of a named difference."""
+def keep(writes: Writes, named: Named, on: Occasion, *, catalogue: Catalogue) -> None:
+    """Keep everything of a named difference, with the events that tell it."""
     for flag, kind in named.gone:
         by = named.flag_ids.get(flag.key)
         judgements.retire_flag(
-            connection,
+            writes,
             on.patient,
             flag.id or "",
             state=kind.value,
             by=None if by == flag.id else by,
             now=on.now,
         )
-    _keep_episodes(connection, named, on)
-    _keep_flags(connection, named, on, catalogue=catalogue)
-    outbox.keep(connection, [_event(one, on) for one in told(named)])
+    _keep_episodes(writes, named, on)
+    _keep_flags(writes, named, on, catalogue=catalogue)
+    outbox.keep(writes, [_event(one, on) for one in told(named)])
 
 
-def _keep_episodes(connection: Connection, named: Named, on: Occasion) -> None:
+def _keep_episodes(writes: Writes, named: Named, on: Occasion) -> None:
     former = {one.id: one for one in named.before.episodes}
     changed = [one for one in named.episodes if one.id not in named.new_episodes and one != former[one.id]]
     new = [one for one in named.episodes if one.id in named.new_episodes]
-    judgements.keep_episodes(connection, on.patient, changed=[*named.ended, *changed], new=new, now=on.now)
+    judgements.keep_episodes(writes, on.patient, changed=[*named.ended, *changed], new=new, now=on.now)
     for one in named.ended:
         if one.state is EpisodeState.MERGED:
             into = next(other for other in named.episodes if not set(one.flags).isdisjoint(other.flags))
-            judgements.merged(connection, on.patient, one.id or "", into=into.id or "")
+            judgements.merged(writes, on.patient, one.id or "", into=into.id or "")
 
 
-def _keep_flags(connection: Connection, named: Named, on: Occasion, *, catalogue: Catalogue) -> None:
+def _keep_flags(writes: Writes, named: Named, on: Occasion, *, catalogue: Catalogue) -> None:
     notes = {flag.key: catalogue.note(flag.finding, flag.severity) for flag in named.born}
-    judgements.keep_notes(connection, {note.id: note.as_data() for note in notes.values()}.values())
+    judgements.keep_notes(writes, {note.id: note.as_data() for note in notes.values()}.values())
     judgements.keep_flags(
-        connection,
+        writes,
         on.patient,
         [_new_flag(flag, named.episode_of(flag.key), on, note=notes[flag.key].id) for flag in named.born],
     )
     former = {one.id: one for one in named.before.episodes}
     for episode in named.episodes:
-        _move_flags(connection, named, on, episode=episode, former=former.get(episode.id))
+        _move_flags(writes, named, on, episode=episode, former=former.get(episode.id))
 
 
 def _new_flag(flag: Flag, episode: Episode, on: Occasion, *, note: str) -> NewFlag:
     return NewFlag(
         flag=flag,
-        state=episode.state.value,
+        state=str(episode.state),
         episode=episode.id or "",
         panel=on.panel,
         source=on.source,
@@ -169,16 +170,14 @@ def _new_flag(flag: Flag, episode: Episode, on: Occasion, *, note: str) -> NewFl
     )
 
 
-def _move_flags(
-    connection: Connection, named: Named, on: Occasion, *, episode: Episode, former: Episode | None
-) -> None:
+def _move_flags(writes: Writes, named: Named, on: Occasion, *, episode: Episode, former: Episode | None) -> None:
     """Flags that were kept before belong to this episode now, or are open or resolved with it now."""
-    name_, state = episode.id or "", episode.state.value
+    name_, state = episode.id or "", str(episode.state)
     if former is not None and former.state is not episode.state:
-        judgements.follow_episode(connection, on.patient, name_, state=state, now=on.now)
+        judgements.follow_episode(writes, on.patient, name_, state=state, now=on.now)
     joined = [named.flag_ids[key] for key in _joined(named, episode, former)]
     if joined:
-        judgements.place_flags(connection, on.patient, joined, episode=name_, state=state, now=on.now)
+        judgements.place_flags(writes, on.patient, joined, episode=name_, state=state, now=on.now)
 
 
 def _joined(named: Named, episode: Episode, former: Episode | None) -> Iterator[FlagKey]:

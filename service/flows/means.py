@@ -3,16 +3,22 @@
 Law: nothing is looked up from a flow; what it needs is handed to it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from service.catalogue.load import Catalogue
+from service.flows.group_commit import GroupCommit
 from service.storage.database import Database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """The database, the catalogue, and what the operator has chosen about them."""
+    """The database, the catalogue, and what the operator has chosen about them.
+
+    ``company``: where the threads of this process meet that have something to write.
+    """
 
     database: Database
     catalogue: Catalogue
     keep_names: bool = False
+    company: GroupCommit[Any, Any] = field(default_factory=GroupCommit, repr=False, compare=False)

@@ -6,7 +6,6 @@ Law: nothing is written, and nothing is taken from the answer that is being chec
 and the facts are learned again from the kept messages.
 """
 
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,15 +14,11 @@ from sqlalchemy import Connection, Row
 
 from service.catalogue.load import Catalogue
 from service.domain.episodes import Flag
-from service.domain.errors import BadInput
-from service.domain.facts import Known, learn
 from service.domain.judge import judge
-from service.domain.panels import Panel
 from service.domain.timeline import Facts, Held, Timeline
+from service.flows.facts_then import facts_after
 from service.flows.means import Means
-from service.formats import csv_rows, native, ndjson
 from service.storage import judgements, past, patients
-from service.storage.past import KeptMessage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,34 +87,9 @@ def _of_patient(means: Means, patient_id: str) -> tuple[Replay, ...]:
 
 
 def _past(connection: Connection, patient_id: str) -> _Past:
-    known: Known | None = Known()
-    after: dict[str, Facts | None] = {}
-    for message in past.messages(connection, patient_id):
-        panel = _read(message)
-        known = None if known is None or panel is None else learn(known, panel)
-        after[message.panel] = known.facts if known else None
+    learned = facts_after(past.messages(connection, patient_id))
+    after = {message.panel: facts for message, facts in learned}
     return _Past(now=patients.get(connection, patient_id).known.facts, after=after)
-
-
-def _read(message: KeptMessage) -> Panel | None:
-    """The panel of a message; None where its bytes are gone, or this program cannot read them."""
-    if message.body is None:
-        return None
-    try:
-        return _panel(message.body, message)
-    except BadInput:
-        return None
-
-
-def _panel(body: bytes, message: KeptMessage) -> Panel | None:
-    if message.content_type in _OF_LINES:
-        read = _OF_LINES[message.content_type]
-        entries = list(read(io.BytesIO(body), now=message.received_at))
-        return entries[0].panel if len(entries) == 1 else None
-    return native.read(body, now=message.received_at)
-
-
-_OF_LINES = {ndjson.MEDIA_TYPE: ndjson.read, csv_rows.MEDIA_TYPE: csv_rows.read}
 
 
 def _replayed(connection: Connection, row: Row[Any], *, known: _Past, catalogue: Catalogue) -> Replay:

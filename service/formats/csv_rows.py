@@ -5,18 +5,19 @@ names the row and the column.
 """
 
 import csv
-import io
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from difflib import get_close_matches
+from operator import itemgetter
 from typing import Any, BinaryIO, Self, cast
 
 from service.domain.errors import BadInput, Fault
-from service.domain.panels import Panel
-from service.formats import native
+from service.domain.panels import Code, Panel
+from service.formats import csv_text, native, quick
 from service.formats.lines import Entry, numbered
+from service.formats.panel_shape import MAX_RESULTS
 from service.formats.strict_json import Number, usable
 
 MEDIA_TYPE = "text/csv"
@@ -54,6 +55,30 @@ _COMPARED = re.compile(r"(<=|>=|<|>)\s*(.+)")
 
 # The number of its last line, its cells, and the panel of one result that it is.
 _Row = tuple[int, list[str], Panel | BadInput]
+# What tells the result of a row from the others of its panel.
+_Name = tuple[str | None, str | None, Code | None]
+
+
+class _Columns:
+    """What the columns of a file mean, found out once: where a cell goes, and which cells make up the head.
+
+    ``ways`` are (place in the row, steps to the holder, name there, how the cell reads as JSON).
+    """
+
+    def __init__(self, header: Sequence[str]) -> None:
+        self.names = header
+        self.ways = [(place, *_way(name)) for place, name in enumerate(header) if name in PLACES]
+        self.head = itemgetter(*(place for place, holder, _, _ in self.ways if holder not in _OF_RESULT))
+
+
+def _way(column: str) -> tuple[str, str, Callable[[str], Any] | None]:
+    """Holder, name in it, and how the cell reads as JSON where it is no text."""
+    place = PLACES[column]
+    holder = next((step for step in reversed(place[:-1]) if isinstance(step, str)), "")
+    return holder, str(place[-1]), _AS_JSON.get(column)
+
+
+_OF_RESULT = ("results", "code", "reference_range")
 
 
 class _Group:
@@ -61,15 +86,15 @@ class _Group:
 
     def __init__(self) -> None:
         self.head: Sequence[str] = ()
-        self.names: set[str] = set()
+        self.names: set[_Name] = set()
         self.lines: list[int] = []
         self.rows: list[str] = []
         self.panels: list[Panel] = []
 
-    def takes(self, head: Sequence[str], name: str) -> bool:
-        return head == self.head and name not in self.names and len(self.panels) < native.MAX_RESULTS
+    def takes(self, head: Sequence[str], name: _Name) -> bool:
+        return head == self.head and name not in self.names and len(self.panels) < MAX_RESULTS
 
-    def add(self, head: Sequence[str], name: str, *, line: int, row: str, panel: Panel) -> None:
+    def add(self, head: Sequence[str], name: _Name, *, line: int, row: str, panel: Panel) -> None:
         self.head = head
         self.names.add(name)
         self.lines.append(line)
@@ -77,11 +102,12 @@ class _Group:
         self.panels.append(panel)
 
     def entry(self, header: str) -> Entry:
-        results = tuple(
-            replace(panel.results[0], pointer=f"/results/{place}") for place, panel in enumerate(self.panels)
-        )
         body = _bytes("\n".join((header, *self.rows)))
-        return Entry(lines=tuple(self.lines), body=body, panel=replace(self.panels[0], results=results))
+        return Entry(
+            lines=tuple(self.lines),
+            body=body,
+            panel=self.panels[0] if len(self.panels) == 1 else quick.joined(self.panels),
+        )
 
 
 def read(stream: BinaryIO, *, now: datetime, passed_over: Collection[str] = ()) -> Iterator[Entry]:
@@ -97,7 +123,8 @@ def read(stream: BinaryIO, *, now: datetime, passed_over: Collection[str] = ()) 
     except csv.Error:
         raise _refused([_fault("", "csv-invalid", "the header is not CSV")]) from None
     _check_header(header, passed_over)
-    return _grouped(_each(rows, texts, header, now=now), header)
+    columns = _Columns(header)
+    return _grouped(_each(rows, texts, columns, now=now), columns)
 
 
 class _Texts:
@@ -137,26 +164,32 @@ def _unknown(name: str) -> Fault:
 
 
 def _fault(column: str, code: str, detail: str, *, hint: str | None = None) -> Fault:
-    return Fault(pointer=column, code=code, detail=detail, hint=hint)
+    return Fault(pointer=_readable(column), code=code, detail=detail, hint=hint)
 
 
-def _grouped(rows: Iterable[_Row], header: Sequence[str]) -> Iterator[Entry]:
+def _readable(name: str) -> str:
+    """The name of a column as it can be answered: what is not UTF-8 in it is marked."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _grouped(rows: Iterable[_Row], columns: _Columns) -> Iterator[Entry]:
     """Panels and refused rows, in the order in which they end."""
-    group, first = _Group(), _joined(header)
+    group, line_of = _Group(), csv_text.writer()
+    first = line_of(columns.names)
     for line, row, panel in rows:
         if isinstance(panel, BadInput):
-            yield Entry(lines=(line,), body=_bytes(f"{first}\n{_joined(row)}"), error=panel)
+            yield Entry(lines=(line,), body=_bytes(f"{first}\n{line_of(row)}"), error=panel)
             continue
-        head, name = _head(row, header), _name(panel)
+        head, name = columns.head(row), _name(panel)
         if group.panels and not group.takes(head, name):
             yield group.entry(first)
             group = _Group()
-        group.add(head, name, line=line, row=_joined(row), panel=panel)
+        group.add(head, name, line=line, row=line_of(row), panel=panel)
     if group.panels:
         yield group.entry(first)
 
 
-def _each(rows: Any, texts: _Texts, header: Sequence[str], *, now: datetime) -> Iterator[_Row]:
+def _each(rows: Any, texts: _Texts, columns: _Columns, *, now: datetime) -> Iterator[_Row]:
     """Every row that is not empty. What is not CSV is a row of one cell."""
     while True:
         texts.of_row.clear()
@@ -169,19 +202,19 @@ def _each(rows: Any, texts: _Texts, header: Sequence[str], *, now: datetime) -> 
         if row is None:
             return
         if row:
-            yield rows.line_num, row, _panel(row, header, now=now)
+            yield rows.line_num, row, _panel(row, columns, now=now)
 
 
-def _panel(row: Sequence[str], header: Sequence[str], *, now: datetime) -> Panel | BadInput:
+def _panel(row: Sequence[str], columns: _Columns, *, now: datetime) -> Panel | BadInput:
     """The panel of one result that a row is, or every fault in it by column."""
-    if len(row) != len(header):
-        detail = f"the row has {len(row)} fields, the header {len(header)}"
+    if len(row) != len(columns.names):
+        detail = f"the row has {len(row)} fields, the header {len(columns.names)}"
         return _refused([_fault("", "csv-invalid", detail)])
-    unusable = [name for name, cell in zip(header, row, strict=True) if not usable(cell)]
-    if unusable:
+    if not usable("".join(row)):
+        unusable = [name for name, cell in zip(columns.names, row, strict=True) if not usable(cell)]
         return _refused([_fault(name, "text-unusable", "is not UTF-8, or holds a NUL") for name in unusable])
     try:
-        return native.read_value(_sent(dict(zip(header, row, strict=True))), now=now)
+        return native.read_value(_sent(row, columns), now=now)
     except BadInput as error:
         return _refused([replace(fault, pointer=_column(fault.pointer)) for fault in error.faults])
 
@@ -190,26 +223,34 @@ def _refused(faults: list[Fault]) -> BadInput:
     return BadInput(faults, kind="invalid-csv")
 
 
-def _sent(cells: dict[str, str]) -> dict[str, Any]:
+def _sent(row: Sequence[str], columns: _Columns) -> dict[str, Any]:
     """The native panel that a row stands for. An empty cell says nothing; a comparator may stand before the value."""
-    compared = _COMPARED.fullmatch(cells["value"].strip())
-    if compared and not cells.get("comparator"):
-        cells = cells | {"comparator": compared[1], "value": compared[2]}
-    sent: dict[str, Any] = {"patient": {}, "results": [{"unit": cells["unit"].strip()}]}
-    for column, cell in cells.items():
-        if cell.strip() and column != "unit" and column in PLACES:
-            _put(sent, PLACES[column], _AS_JSON.get(column, str)(cell.strip()))
-    _code(sent["results"][0])
+    holders: dict[str, dict[str, Any]] = {"": {}, "patient": {}, "results": {}, "code": {}, "reference_range": {}}
+    for place, holder, name, as_json in columns.ways:
+        if cell := row[place].strip():
+            holders[holder][name] = as_json(cell) if as_json else cell
+    sent, result = holders[""], holders["results"]
+    sent["patient"], sent["results"] = holders["patient"], [result]
+    result.setdefault("unit", "")
+    if holders["reference_range"]:
+        result["reference_range"] = holders["reference_range"]
+    _compare(result)
+    _code(result, holders["code"])
     return sent
 
 
-def _code(result: dict[str, Any]) -> None:
+def _compare(result: dict[str, Any]) -> None:
+    compared = _COMPARED.fullmatch(result.get("value", ""))
+    if compared and "comparator" not in result:
+        result["comparator"], result["value"] = compared.groups()
+
+
+def _code(result: dict[str, Any], code: dict[str, str]) -> None:
     """A code without a system is a LOINC code, and one may stand for the analyte."""
-    code = result.get("code")
-    if code is None and _LOINC.fullmatch(result.get("analyte", "")):
+    if code:
+        result["code"] = code if "system" in code else code["code"]
+    elif _LOINC.fullmatch(result.get("analyte", "")):
         result["code"] = result.pop("analyte")
-    elif code is not None and "system" not in code:
-        result["code"] = code["code"]
 
 
 def _switch(cell: str) -> bool | str:
@@ -220,34 +261,15 @@ def _switch(cell: str) -> bool | str:
 _AS_JSON: dict[str, Callable[[str], Any]] = {"pregnant": _switch, "trimester": Number, "age_years": Number}
 
 
-def _put(sent: Any, place: tuple[str | int, ...], cell: str) -> None:
-    for step in place[:-1]:
-        sent = sent[step] if isinstance(step, int) else sent.setdefault(step, {})
-    sent[place[-1]] = cell
-
-
 def _column(pointer: str) -> str:
     """The column that a place in the native panel came from."""
     columns = {"/" + "/".join(str(step) for step in place): column for column, place in PLACES.items()}
     return "analyte" if pointer == "/results/0/code" else columns.get(pointer, "")
 
 
-def _head(row: Sequence[str], header: Sequence[str]) -> tuple[str, ...]:
-    """What the rows of one panel have in common: everything that is not about the single result."""
-    return tuple(
-        cell for cell, name in zip(row, header, strict=True) if name in PLACES and PLACES[name][0] != "results"
-    )
-
-
-def _name(panel: Panel) -> str:
+def _name(panel: Panel) -> _Name:
     result = panel.results[0]
-    return f"{result.sender_id}|{result.analyte}|{result.code}"
-
-
-def _joined(row: Sequence[str]) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(row)
-    return line.getvalue()
+    return result.sender_id, result.analyte, result.code
 
 
 def _bytes(text: str) -> bytes:

@@ -4,13 +4,13 @@ Law: the same columns in the same order in both. A time is in UTC with a Z; in C
 and a list or an object stands as JSON.
 """
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any
 
 import orjson
+
+from service.formats import csv_text
 
 
 def ndjson(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[bytes]:
@@ -21,15 +21,10 @@ def ndjson(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[byte
 
 def csv_rows(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[bytes]:
     """The header, and one line for each row (more where a cell has line breaks)."""
-    yield _line(names)
+    write = csv_text.writer()
+    yield f"{write(names)}\n".encode()
     for row in rows:
-        yield _line([_cell(value) for value in row])
-
-
-def _line(cells: Sequence[str]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue().encode()
+        yield f"{write([_cell(value) for value in row])}\n".encode()
 
 
 def _cell(value: Any) -> str:

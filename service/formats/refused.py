@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import orjson
 
+from service.formats import csv_text
+
 WHY = "why"
 _OBJECT = re.compile(rb"\s*\{\s*")
 
@@ -47,6 +49,5 @@ def _cells(body: bytes) -> list[list[str]]:
 
 
 def _rows(rows: Sequence[Sequence[str]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode("utf-8", "surrogateescape")
+    write = csv_text.writer()
+    return "".join(f"{write(row)}\n" for row in rows).encode("utf-8", "surrogateescape")

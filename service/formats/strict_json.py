@@ -6,8 +6,9 @@ NaN, a lone surrogate and a nesting bomb are refused with their place.
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import Any
 
@@ -33,8 +34,8 @@ class _Repeating(dict[str, Any]):
     repeated: list[str]
 
 
-class _NotANumber(Exception):
-    pass
+class _Odd(Exception):
+    """NaN and its like, or a key that stands twice."""
 
 
 def parse(body: bytes) -> Any:
@@ -44,16 +45,44 @@ def parse(body: bytes) -> Any:
     """
     text = _decode(body)
     try:
+        value = _IN_ORDER.decode(text)
+    except (json.JSONDecodeError, _Odd, RecursionError):
+        return _looked_into(text)
+    return _looked_into(text) if _may_be_odd(text, value) else value
+
+
+def _may_be_odd(text: str, value: Any) -> bool:
+    """Might there be a text that cannot be kept, or too deep a nesting?
+
+    A NUL or half a surrogate pair can only come from an escape, as UTF-8 has none and JSON no bare NUL; and what has
+    few brackets cannot be deep.
+    """
+    return ("\\" in text and "\\u" in text) or (text.count("[") + text.count("{") > MAX_DEPTH and _deep(value))
+
+
+def _deep(value: Any) -> bool:
+    """Is there anything more than ``MAX_DEPTH`` levels deep? Looks at one level after the other."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [item for one in level if isinstance(one, list | dict) for item in _items(one)]
+        if not level:
+            return False
+    return any(_items(one) for one in level if isinstance(one, list | dict))
+
+
+def _items(holder: list[Any] | dict[str, Any]) -> Collection[Any]:
+    return holder.values() if isinstance(holder, dict) else holder
+
+
+def _looked_into(text: str) -> Any:
+    """The value, with all its faults raised: at several times the price, for what may have some."""
+    try:
         value = json.loads(
-            text,
-            parse_float=Number,
-            parse_int=Number,
-            parse_constant=_refuse_constant,
-            object_pairs_hook=_object,
+            text, parse_float=Number, parse_int=Number, parse_constant=_refuse_constant, object_pairs_hook=_object
         )
     except json.JSONDecodeError as error:
         raise _broken(f"not JSON: {error.msg}", error.lineno, error.colno) from None
-    except _NotANumber:
+    except _Odd:
         raise _constant(text) from None
     except RecursionError:
         raise _too_deep() from None
@@ -74,7 +103,7 @@ def listed(faults: Iterator[Fault]) -> list[Fault]:
 
 def _decode(body: bytes) -> str:
     try:
-        return body.decode("utf-8-sig")
+        return body.decode("utf-8-sig" if body.startswith(BOM_UTF8) else "utf-8")
     except UnicodeDecodeError as error:
         before = body[: error.start].decode("utf-8", "replace")
         line, column = _place(before, len(before))
@@ -82,7 +111,20 @@ def _decode(body: bytes) -> str:
 
 
 def _refuse_constant(_name: str) -> None:
-    raise _NotANumber
+    raise _Odd
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _Odd
+    return found
+
+
+# Made once: json.loads makes one for every message.
+_IN_ORDER = json.JSONDecoder(
+    parse_float=Number, parse_int=Number, parse_constant=_refuse_constant, object_pairs_hook=_once
+)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

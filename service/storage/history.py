@@ -18,7 +18,10 @@ Place = tuple[datetime, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlagFilter:
-    """Which flags are wanted. An empty list wants all; times are times of collection, both ends inclusive."""
+    """Which flags are wanted. An empty list wants all; times are times of collection, both ends inclusive.
+
+    ``as_known_at``: as they were known at that moment; how they stand is not in their rows then (``flows/as_known``).
+    """
 
     patient: str | None = field(default=None, repr=False)
     finding: Sequence[str] = ()
@@ -27,6 +30,7 @@ class FlagFilter:
     source: Sequence[str] = ()
     collected_from: datetime | None = None
     collected_to: datetime | None = None
+    as_known_at: datetime | None = None
 
 
 def flag_page(connection: Connection, wanted: FlagFilter, *, after: Place | None, limit: int) -> list[Row[Any]]:
@@ -36,6 +40,11 @@ def flag_page(connection: Connection, wanted: FlagFilter, *, after: Place | None
         statement = statement.where(tuple_(flags.c.collected_at, flags.c.id) < tuple_(*after))
     ordered = statement.order_by(flags.c.collected_at.desc(), flags.c.id.desc()).limit(limit)
     return list(connection.execute(ordered))
+
+
+def some_flags(connection: Connection, names: Sequence[str]) -> Mapping[str, Row[Any]]:
+    """Some flags with their patients, by name."""
+    return {row.id: row for row in connection.execute(_flags_with_patient().where(flags.c.id.in_(names)))}
 
 
 def _flags_with_patient() -> Select[Any]:

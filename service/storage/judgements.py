@@ -6,23 +6,21 @@ content, and is never deleted.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, or_, select, update
 
 from service.domain.episodes import Episode, EpisodeState, Flag, FlagKey
 from service.domain.judge import Judgement
 from service.domain.rules import Direction, Finding, Severity, Standing
 from service.domain.verdicts import Outcome, Reason, Verdict
 from service.storage.ids import new_id
-from service.storage.rows import upsert, values_of
-from service.storage.tables import STANDING_FLAG_STATES, episodes, flags, notes, verdicts
-
-# Statements of the hot path are made once: making one costs as much as running it.
-_KEEP_VERDICT, _KEEP_EPISODE, _KEEP_FLAG = insert(verdicts), insert(episodes), insert(flags)
+from service.storage.rows import given, listed
+from service.storage.tables import STANDING_FLAG_STATES, Instant, episodes, flags, verdicts
+from service.storage.writes import Writes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,28 +36,30 @@ class NewFlag:
     raised_at: datetime
 
 
-def keep_notes(connection: Connection, new: Iterable[Mapping[str, Any]]) -> None:
+def keep_notes(writes: Writes, new: Iterable[Mapping[str, Any]]) -> None:
     """Keep notes that are not kept yet; each has its ``id`` in it."""
-    # In one order: two transactions that keep the same notes wait for each other, but never in a circle.
-    values = sorted(({"id": note["id"], "body": dict(note)} for note in new), key=lambda one: str(one["id"]))
-    if values:
-        connection.execute(_keep_note(connection.dialect.name), values)
+    for note in new:
+        writes.note({"id": note["id"], "body": dict(note)})
+
+
+def open_episodes(connection: Connection, patient_ids: Sequence[str]) -> Mapping[str, Judgement]:
+    """The open episodes of patients, without their flags: where a newer collection carries on."""
+    found: dict[str, list[Episode]] = defaultdict(list)
+    if patient_ids:
+        dialect = connection.dialect.name
+        for row in connection.execute(_open_episodes(dialect), given(dialect, _WHO, [(one,) for one in patient_ids])):
+            found[row.patient_id].append(_episode(row, ()))
+    return {name: Judgement(episodes=tuple(sorted(own, key=by_time))) for name, own in found.items()}
+
+
+_WHO = ("of_patient",)
 
 
 @cache
-def _keep_note(dialect: str) -> Insert:
-    return upsert(dialect, notes).on_conflict_do_nothing(index_elements=[notes.c.id])
-
-
-_OPEN_EPISODES = select(episodes).where(
-    episodes.c.patient_id == bindparam("of_patient"), episodes.c.state == EpisodeState.OPEN.value
-)
-
-
-def open_episodes(connection: Connection, patient_id: str) -> Judgement:
-    """The open episodes of a patient, without their flags: where a newer collection carries on."""
-    rows = connection.execute(_OPEN_EPISODES, {"of_patient": patient_id})
-    return Judgement(episodes=tuple(sorted((_episode(row, ()) for row in rows), key=_by_time)))
+def _open_episodes(dialect: str) -> Select[Any]:
+    c, who = episodes.c, listed(dialect, *_WHO)
+    mine = (c.patient_id == who.c.of_patient) & (c.state == EpisodeState.OPEN.value)
+    return select(episodes).join_from(who, episodes, mine)
 
 
 def standing(connection: Connection, patient_id: str) -> Judgement:
@@ -68,12 +68,13 @@ def standing(connection: Connection, patient_id: str) -> Judgement:
     c = episodes.c
     alive = (EpisodeState.OPEN.value, EpisodeState.RESOLVED.value)
     rows = connection.execute(select(episodes).where(c.patient_id == patient_id, c.state.in_(alive)))
-    kept = sorted((_episode(row, tuple(members[row.id])) for row in rows), key=_by_time)
+    kept = sorted((_episode(row, tuple(members[row.id])) for row in rows), key=by_time)
     return Judgement(verdicts=current_verdicts(connection, patient_id), flags=found, episodes=tuple(kept))
 
 
-def _by_time(episode: Episode) -> tuple[datetime, datetime]:
-    return episode.opened_at, episode.last_at
+def by_time(episode: Episode) -> tuple[datetime, datetime, str]:
+    """The order of kept episodes; those of the same times in the order in which they were kept."""
+    return episode.opened_at, episode.last_at, episode.id or ""
 
 
 def _standing_flags(connection: Connection, patient_id: str) -> tuple[dict[FlagKey, Flag], Mapping[str, list[FlagKey]]]:
@@ -103,12 +104,6 @@ def current_verdicts(
     return {row.result_id: _verdict(row) for row in connection.execute(statement)}
 
 
-_VERDICT_COLUMNS = (
-    "outcome", "standing", "why", "analyte", "reason", "hint", "finding", "severity", "grade",
-    "classification", "direction", "at_least", "provisional", "context", "ruleset",
-)  # fmt: skip
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewVerdict:
     """A verdict to be kept, on a version of a result."""
@@ -120,18 +115,28 @@ class NewVerdict:
 
 
 def keep_verdicts(
-    connection: Connection, patient_id: str, new: Sequence[NewVerdict], *, now: datetime, replacing: Sequence[str]
+    writes: Writes, patient_id: str, new: Sequence[NewVerdict], *, now: datetime, replacing: Sequence[str]
 ) -> None:
     """Keep verdicts. The current ones on the results in ``replacing`` are so no longer."""
-    if replacing:
-        c = verdicts.c
-        statement = update(verdicts).where(c.patient_id == patient_id, c.result_id.in_(replacing), c.current)
-        connection.execute(statement.values(current=False))
-    if new:
-        connection.execute(_KEEP_VERDICT, [_verdict_values(patient_id, one, now) for one in new])
+    for result in replacing:
+        writes.before(_VERDICT_REPLACED, {"of_patient": patient_id, "of_result": result})
+    for one in new:
+        writes.add(verdicts, _verdict_values(patient_id, one, now))
+
+
+_VERDICT_REPLACED = (
+    update(verdicts)
+    .where(
+        verdicts.c.patient_id == bindparam("of_patient"),
+        verdicts.c.result_id == bindparam("of_result"),
+        verdicts.c.current,
+    )
+    .values(current=False)
+)
 
 
 def _verdict_values(patient_id: str, new: NewVerdict, now: datetime) -> dict[str, Any]:
+    one = new.verdict
     return {
         "patient_id": patient_id,
         "id": new_id("vrd"),
@@ -139,7 +144,21 @@ def _verdict_values(patient_id: str, new: NewVerdict, now: datetime) -> dict[str
         "result_version": new.version,
         "current": new.current,
         "judged_at": now,
-        **values_of(new.verdict, _VERDICT_COLUMNS),
+        "ruleset": one.ruleset,
+        "outcome": str(one.outcome),
+        "standing": str(one.standing),
+        "why": one.why,
+        "analyte": one.analyte,
+        "reason": one.reason and str(one.reason),
+        "hint": one.hint,
+        "finding": one.finding and str(one.finding),
+        "severity": one.severity and str(one.severity),
+        "grade": one.grade,
+        "classification": one.classification,
+        "direction": one.direction and str(one.direction),
+        "at_least": one.at_least,
+        "provisional": one.provisional,
+        "context": one.context,
     }
 
 
@@ -164,39 +183,52 @@ def _verdict(row: Row[Any]) -> Verdict:
 
 
 def keep_episodes(
-    connection: Connection, patient_id: str, *, changed: Sequence[Episode], new: Sequence[Episode], now: datetime
+    writes: Writes, patient_id: str, *, changed: Sequence[Episode], new: Sequence[Episode], now: datetime
 ) -> None:
     """Keep the episodes that changed and those that are new. Each has its ``id`` and ``last_flag``."""
-    if changed:
-        # Those that end make room first: of each finding only one may be open.
-        ordered = sorted(changed, key=lambda one: one.open)
-        rows = [
-            {"changed_at": now, "of_patient": patient_id, "of_id": one.id, **_episode_values(one)} for one in ordered
-        ]
-        connection.execute(_CHANGE_EPISODE, rows)
-    if new:
-        own = [{"patient_id": patient_id, "id": one.id, "changed_at": now, **_episode_values(one)} for one in new]
-        connection.execute(_KEEP_EPISODE, own)
+    # Those that end make room first: of each finding only one may be open.
+    for one in sorted(changed, key=lambda one: one.open):
+        values = _episode_values(one, now)
+        if not writes.amend(episodes, one.id, values):
+            own = {"of_patient": patient_id, "of_id": one.id}
+            writes.before(_CHANGE_EPISODE, {**own, **values}, name=one.id)
+    for one in new:
+        own = {"patient_id": patient_id, "id": one.id, "merged_into": None}
+        writes.add(episodes, own | _episode_values(one, now), name=one.id)
 
 
-_EPISODE_COLUMNS = ("finding", "state", "level", "peak", "opened_at", "last_at", "resolved_at")
+def _episode_values(episode: Episode, now: datetime) -> dict[str, Any]:
+    return {
+        "finding": str(episode.finding),
+        "state": str(episode.state),
+        "level": str(episode.level),
+        "peak": str(episode.peak),
+        "opened_at": episode.opened_at,
+        "last_at": episode.last_at,
+        "resolved_at": episode.resolved_at,
+        "last_flag_id": episode.last_flag,
+        "changed_at": now,
+    }
 
 
+_CHANGED = ("state", "level", "peak", "opened_at", "last_at", "resolved_at", "last_flag_id", "changed_at")
 _CHANGE_EPISODE = (
     update(episodes)
     .where(episodes.c.patient_id == bindparam("of_patient"), episodes.c.id == bindparam("of_id"))
-    .values({name: bindparam(name) for name in (*_EPISODE_COLUMNS, "last_flag_id", "changed_at")})
+    .values({name: bindparam(name) for name in ("finding", *_CHANGED)})
 )
 
 
-def _episode_values(episode: Episode) -> dict[str, Any]:
-    return values_of(episode, _EPISODE_COLUMNS) | {"last_flag_id": episode.last_flag}
-
-
-def merged(connection: Connection, patient_id: str, episode: str, *, into: str) -> None:
+def merged(writes: Writes, patient_id: str, episode: str, *, into: str) -> None:
     """Note that an episode goes on as part of another one."""
-    wanted = (episodes.c.patient_id == patient_id) & (episodes.c.id == episode)
-    connection.execute(update(episodes).where(wanted).values(merged_into=into))
+    writes.after(_MERGED, {"of_patient": patient_id, "of_id": episode, "merged_into": into})
+
+
+_MERGED = (
+    update(episodes)
+    .where(episodes.c.patient_id == bindparam("of_patient"), episodes.c.id == bindparam("of_id"))
+    .values(merged_into=bindparam("merged_into"))
+)
 
 
 def _episode(row: Row[Any], keys: tuple[FlagKey, ...]) -> Episode:
@@ -214,53 +246,95 @@ def _episode(row: Row[Any], keys: tuple[FlagKey, ...]) -> Episode:
     )
 
 
-_FLAG_COLUMNS = tuple(field.name for field in fields(Flag) if field.name not in {"id", "basis"})
-
-
-def keep_flags(connection: Connection, patient_id: str, new: Sequence[NewFlag]) -> None:
+def keep_flags(writes: Writes, patient_id: str, new: Sequence[NewFlag]) -> None:
     """Keep new flags with everything that explains them."""
-    if new:
-        connection.execute(_KEEP_FLAG, [_flag_values(patient_id, one) for one in new])
+    for one in new:
+        writes.add(flags, _flag_values(patient_id, one))
 
 
 def _flag_values(patient_id: str, new: NewFlag) -> dict[str, Any]:
+    one = new.flag
     return {
         "patient_id": patient_id,
-        "id": new.flag.id,
-        "basis": list(new.flag.basis),
+        "id": one.id,
+        "subject": one.subject,
+        "finding": str(one.finding),
+        "severity": str(one.severity),
         "state": new.state,
-        "episode_id": new.episode,
-        "panel_id": new.panel,
-        "source": new.source,
-        "note_id": new.note,
+        "analyte": one.analyte,
+        "grade": one.grade,
+        "classification": one.classification,
+        "direction": one.direction and str(one.direction),
+        "at_least": one.at_least,
+        "provisional": one.provisional,
+        "collected_at": one.collected_at,
         "raised_at": new.raised_at,
         "changed_at": new.raised_at,
-        **values_of(new.flag, _FLAG_COLUMNS),
+        "version": one.version,
+        "ruleset": one.ruleset,
+        "source": new.source,
+        "panel_id": new.panel,
+        "episode_id": new.episode,
+        "superseded_by": None,
+        "note_id": new.note,
+        "why": one.why,
+        "explanation": one.explanation,
+        "basis": one.basis,
     }
 
 
-def retire_flag(
-    connection: Connection, patient_id: str, flag_id: str, *, state: str, by: str | None, now: datetime
-) -> None:
+def retire_flag(writes: Writes, patient_id: str, flag_id: str, *, state: str, by: str | None, now: datetime) -> None:
     """A flag stands no longer: it is superseded (``by`` another, or by nothing) or withdrawn."""
-    wanted = (flags.c.patient_id == patient_id) & (flags.c.id == flag_id)
-    connection.execute(update(flags).where(wanted).values(state=state, superseded_by=by, changed_at=now))
+    row = {"of_patient": patient_id, "of_id": flag_id, "state": state, "superseded_by": by, "changed_at": now}
+    writes.before(_RETIRE, row)
+
+
+_F = flags.c
+_RETIRE = (
+    update(flags)
+    .where(_F.patient_id == bindparam("of_patient"), _F.id == bindparam("of_id"))
+    .values({name: bindparam(name) for name in ("state", "superseded_by", "changed_at")})
+)
 
 
 def place_flags(
-    connection: Connection, patient_id: str, names: Sequence[str], *, episode: str, state: str, now: datetime
+    writes: Writes, patient_id: str, names: Sequence[str], *, episode: str, state: str, now: datetime
 ) -> None:
     """Standing flags belong to an episode, and are open or resolved with it."""
-    c = flags.c
-    wanted = (c.patient_id == patient_id) & c.id.in_(names) & ((c.episode_id != episode) | (c.state != state))
-    connection.execute(update(flags).where(wanted).values(episode_id=episode, state=state, changed_at=now))
+    place = {"of_patient": patient_id, "to_episode": episode, "to_state": state, "changed": now}
+    for name in names:
+        writes.after(_PLACE, {**place, "of_id": name})
 
 
-def follow_episode(connection: Connection, patient_id: str, episode: str, *, state: str, now: datetime) -> None:
+_PLACE = (
+    update(flags)
+    .where(
+        _F.patient_id == bindparam("of_patient"),
+        _F.id == bindparam("of_id"),
+        (_F.episode_id != bindparam("to_episode")) | (_F.state != bindparam("to_state")),
+    )
+    .values(
+        episode_id=bindparam("to_episode"), state=bindparam("to_state"), changed_at=bindparam("changed", type_=Instant)
+    )
+)
+
+
+def follow_episode(writes: Writes, patient_id: str, episode: str, *, state: str, now: datetime) -> None:
     """All standing flags of an episode are open or resolved with it."""
-    c = flags.c
-    wanted = (c.patient_id == patient_id) & (c.episode_id == episode) & c.state.in_(STANDING_FLAG_STATES)
-    connection.execute(update(flags).where(wanted, c.state != state).values(state=state, changed_at=now))
+    row = {"of_patient": patient_id, "of_episode": episode, "to_state": state, "changed": now}
+    writes.after(_FOLLOW, row)
+
+
+_FOLLOW = (
+    update(flags)
+    .where(
+        _F.patient_id == bindparam("of_patient"),
+        _F.episode_id == bindparam("of_episode"),
+        or_(*(_F.state == state for state in STANDING_FLAG_STATES)),  # IN takes no list of rows
+        _F.state != bindparam("to_state"),
+    )
+    .values(state=bindparam("to_state"), changed_at=bindparam("changed", type_=Instant))
+)
 
 
 def flags_on(connection: Connection, patient_id: str, results: Sequence[str]) -> list[tuple[Flag, str, str]]:

@@ -17,7 +17,7 @@ from service.storage.ids import new_id
 from service.storage.tables import api_keys
 
 PREFIX = "lak_"
-SCOPES = ("panels:write", "flags:read", "rules:read", "rules:write", "admin")
+SCOPES = ("panels:write", "flags:read", "rules:read", "rules:write", "metrics:read", "admin")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +45,14 @@ def add(
 ) -> str:
     """Keep a new key and answer the key itself, which nobody can ask for again."""
     secret = PREFIX + secrets.token_urlsafe(32)
-    row = {"id": new_id("key"), "name": name, "source": source, "digest": _digest(secret), "scopes": list(scopes)}
+    row = {"id": new_id("key"), "name": name, "source": source, "digest": digest(secret), "scopes": list(scopes)}
     connection.execute(insert(api_keys).values(**row, created_at=now, expires_at=expires_at))
     return secret
 
 
 def find(connection: Connection, secret: str) -> ApiKey | None:
     """The key, if it was ever given out; whether it may still be used is for ``usable`` to say."""
-    row = connection.execute(_BY_DIGEST, {"of_digest": _digest(secret)}).one_or_none()
+    row = connection.execute(_BY_DIGEST, {"of_digest": digest(secret)}).one_or_none()
     return None if row is None else _key(row)
 
 
@@ -78,7 +78,8 @@ def revoke(connection: Connection, name: str, now: datetime) -> None:
         raise NotFound("active key with this name")
 
 
-def _digest(secret: str) -> str:
+def digest(secret: str) -> str:
+    """What is kept of a key."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert
-
 from service.storage.tables import outbox
+from service.storage.writes import Writes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +26,10 @@ class Event:
     data: dict[str, Any]
 
 
-_KEEP_EVENT = insert(outbox)
-
-
-def keep(connection: Connection, events: Sequence[Event]) -> None:
+def keep(writes: Writes, events: Sequence[Event]) -> None:
     """Put events at the end of the outbox."""
-    if events:
-        connection.execute(_KEEP_EVENT, [_values(event) for event in events])
+    for event in events:
+        writes.add(outbox, _values(event))
 
 
 def _values(event: Event) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from service.domain.errors import NotFound
 from service.domain.panels import Panel
 from service.storage.tables import inbox, panels
+from service.storage.writes import Writes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,25 +60,38 @@ class KeptPanel:
     items: tuple[Item, ...]
 
 
-def keep_message(connection: Connection, message_id: str, message: Message) -> None:
+def keep_message(writes: Writes, message_id: str, message: Message) -> None:
     """Keep the bytes of a message."""
-    values = {name: getattr(message, name) for name in _MESSAGE_COLUMNS}
-    connection.execute(_KEEP_MESSAGE, {"id": message_id, **values})
+    row = {
+        "id": message_id,
+        "received_at": message.received_at,
+        "source": message.source,
+        "key_id": message.key_id,
+        "request_id": message.request_id,
+        "content_type": message.content_type,
+        "body": message.body,
+    }
+    writes.add(inbox, row)
 
 
-_KEEP_MESSAGE, _KEEP_PANEL = insert(inbox), insert(panels)
-_MESSAGE_COLUMNS = ("body", "content_type", "source", "key_id", "request_id", "received_at")
-
-
-def keep_panel(connection: Connection, panel: Panel, *, kept: KeptPanel, message_id: str) -> None:
+def keep_panel(writes: Writes, panel: Panel, *, kept: KeptPanel, message_id: str) -> None:
     """Keep a panel with the list of its items."""
-    own = {name: getattr(panel, name) for name in _PANEL_COLUMNS}
-    of_kept = {name: getattr(kept, name) for name in ("patient_id", "id", "source", "received_at")}
-    items = [item.as_data() for item in kept.items]
-    connection.execute(_KEEP_PANEL, {**own, **of_kept, "inbox_id": message_id, "items": items})
-
-
-_PANEL_COLUMNS = ("accession", "collected_at", "issued_at", "pregnant", "trimester", "age_years", "note")
+    row = {
+        "patient_id": kept.patient_id,
+        "id": kept.id,
+        "inbox_id": message_id,
+        "source": kept.source,
+        "accession": panel.accession,
+        "collected_at": panel.collected_at,
+        "issued_at": panel.issued_at,
+        "received_at": kept.received_at,
+        "pregnant": panel.pregnant,
+        "trimester": panel.trimester,
+        "age_years": panel.age_years,
+        "note": panel.note,
+        "items": [item.as_data() for item in kept.items],
+    }
+    writes.add(panels, row)
 
 
 def panel(connection: Connection, panel_id: str) -> KeptPanel:

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, Row, func, select, true
 
 from service.domain.errors import NotFound
 from service.domain.panels import Status
 from service.domain.timeline import Held, Version, current
 from service.storage.results import held
-from service.storage.tables import flags, inbox, panels, results
+from service.storage.tables import flags, inbox, outbox, panels, results, verdicts
 
 CHUNK = 200
 
@@ -80,10 +80,61 @@ def _version(row: Row[Any]) -> Version:
     return Version(number=row.version, status=Status(row.status), issued_at=row.issued_at)
 
 
-def messages(connection: Connection, patient_id: str) -> Iterator[KeptMessage]:
-    """What brought each panel of a patient, in the order in which it was kept."""
+def messages(connection: Connection, patient_id: str, *, before: str | None = None) -> Iterator[KeptMessage]:
+    """What brought each panel of a patient, in the order in which it was kept; of those ``before`` one, if given."""
     joined = panels.outerjoin(inbox, inbox.c.id == panels.c.inbox_id)
     columns = (panels.c.id, panels.c.received_at, inbox.c.content_type, inbox.c.body)
-    statement = select(*columns).select_from(joined).where(panels.c.patient_id == patient_id).order_by(panels.c.id)
+    wanted = (panels.c.patient_id == patient_id) & _before(panels.c.id, before)
+    statement = select(*columns).select_from(joined).where(wanted).order_by(panels.c.id)
     for row in connection.execute(statement):
         yield KeptMessage(panel=row.id, received_at=row.received_at, content_type=row.content_type, body=row.body)
+
+
+def _before(panel: ColumnElement[str], name: str | None) -> ColumnElement[bool]:
+    return true() if name is None else panel < name
+
+
+def first_after(connection: Connection, patient_id: str, moment: datetime) -> str | None:
+    """The first panel of a patient, in the order in which they were kept, that came after a moment."""
+    c = panels.c
+    statement = select(func.min(c.id)).where(c.patient_id == patient_id, c.received_at > moment)
+    found: str | None = connection.execute(statement).scalar_one()
+    return found
+
+
+def versions(connection: Connection, patient_id: str, *, before: str | None) -> Mapping[str, Sequence[Row[Any]]]:
+    """Every version of a result that the panels ``before`` one brought, by panel."""
+    c = results.c
+    wanted = (c.patient_id == patient_id) & _before(c.panel_id, before)
+    found: dict[str, list[Row[Any]]] = defaultdict(list)
+    for row in connection.execute(select(results).where(wanted)):
+        found[row.panel_id].append(row)
+    return found
+
+
+def raised(connection: Connection, patient_id: str, *, before: str | None) -> Sequence[Row[Any]]:
+    """The flags that the panels ``before`` one raised: who they are and how they stand today, not what they say."""
+    c = flags.c
+    own: list[Any] = [c.id, c.panel_id, c.subject, c.finding, c.severity, c.source, c.collected_at, c.raised_at]
+    today = (c.state, c.episode_id, c.superseded_by, c.changed_at)
+    wanted = (c.patient_id == patient_id) & _before(c.panel_id, before)
+    return list(connection.execute(select(*own, *today).where(wanted)))
+
+
+def told(connection: Connection, patient_id: str) -> Sequence[Row[Any]]:
+    """What was told of a patient, in its order: of which flag, and of which episode."""
+    c = outbox.c
+    columns: list[Any] = [c.type, c.flag_id, c.episode_id, c.at]
+    return list(connection.execute(select(*columns).where(c.patient_id == patient_id).order_by(c.seq)))
+
+
+def verdicts_by(
+    connection: Connection, patient_id: str, names: Sequence[str], *, moment: datetime
+) -> Mapping[tuple[str, int], Sequence[Row[Any]]]:
+    """The verdicts that some results had been given by a moment, by result and version, oldest first."""
+    c = verdicts.c
+    wanted = (c.patient_id == patient_id) & c.result_id.in_(names) & (c.judged_at <= moment)
+    found: dict[tuple[str, int], list[Row[Any]]] = defaultdict(list)
+    for row in connection.execute(select(verdicts).where(wanted).order_by(c.judged_at, c.id)):
+        found[row.result_id, row.result_version].append(row)
+    return found

@@ -3,20 +3,25 @@
 Law: whoever writes anything of a patient holds the patient's row first, so that two writers take turns.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, literal, select, true
 from sqlalchemy.sql.dml import ReturningInsert
 
 from service.domain.errors import Ambiguous, NotFound
 from service.domain.facts import Known
 from service.domain.people import Sex
 from service.storage.ids import new_id
-from service.storage.rows import upsert
-from service.storage.tables import patients
+from service.storage.rows import given, listed, upsert
+from service.storage.tables import Instant, patients
+from service.storage.writes import Writes
+
+# Who assigned an identifier, and the identifier.
+Who = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,32 +36,46 @@ class KeptPatient:
     last_collected_at: datetime | None = field(default=None, repr=False)
 
 
-def lock(connection: Connection, *, authority: str, identifier: str, now: datetime) -> KeptPatient:
-    """The patient, kept from now on if not before. Other writers of this patient wait until the transaction ends."""
-    new = {
-        "id": new_id("pat"),
-        "authority": authority,
-        "identifier": identifier,
-        "sex": Sex.UNKNOWN.value,
-        "first_seen_at": now,
-        "seen_at": now,
-    }
-    return _patient(connection.execute(_lock(connection.dialect.name), new).one())
+def lock(connection: Connection, wanted: Iterable[Who], *, now: datetime) -> Mapping[Who, KeptPatient]:
+    """Patients, kept from now on if not before. Other writers of any of them wait until the transaction ends."""
+    dialect = connection.dialect.name
+    # In one order: two transactions that want the same patients wait for each other, but never in a circle.
+    rows = [(new_id("pat"), *who) for who in sorted(set(wanted))]
+    found = connection.execute(_lock(dialect), {**given(dialect, _NEW, rows), "now": now})
+    return {(row.authority, row.identifier): _patient(row) for row in found}
+
+
+_NEW = ("id", "authority", "identifier")
 
 
 @cache
 def _lock(dialect: str) -> ReturningInsert[Any]:
-    statement = upsert(dialect, patients)
+    new, now = listed(dialect, *_NEW), bindparam("now", type_=Instant)
+    values = select(*new.c, literal(Sex.UNKNOWN.value), now, now)
+    statement = upsert(dialect, patients).from_select(
+        [*_NEW, "sex", "first_seen_at", "seen_at"],
+        values.where(true()),  # SQLite would otherwise take ON CONFLICT for the condition of a join
+    )
     return statement.on_conflict_do_update(
         index_elements=[patients.c.identifier, patients.c.authority], set_={"seen_at": statement.excluded.seen_at}
     ).returning(*patients.c)
 
 
-def find(connection: Connection, *, authority: str, identifier: str) -> KeptPatient | None:
-    """The patient, if there is one."""
-    wanted = (patients.c.identifier == identifier) & (patients.c.authority == authority)
-    row = connection.execute(select(patients).where(wanted)).one_or_none()
-    return None if row is None else _patient(row)
+def find(connection: Connection, wanted: Iterable[Who]) -> Mapping[Who, KeptPatient]:
+    """Those of some patients that there are."""
+    dialect = connection.dialect.name
+    rows = connection.execute(_find(dialect), given(dialect, _WHO, sorted(set(wanted))))
+    return {(row.authority, row.identifier): _patient(row) for row in rows}
+
+
+_WHO = ("of_authority", "of_identifier")
+
+
+@cache
+def _find(dialect: str) -> Select[Any]:
+    c, who = patients.c, listed(dialect, *_WHO)
+    the_one = (c.identifier == who.c.of_identifier) & (c.authority == who.c.of_authority)
+    return select(patients).join_from(who, patients, the_one)
 
 
 def named(connection: Connection, identifier: str, authority: str | None) -> KeptPatient:
@@ -80,11 +99,11 @@ def get(connection: Connection, patient_id: str) -> KeptPatient:
     return _patient(connection.execute(select(patients).where(patients.c.id == patient_id)).one())
 
 
-def learned(connection: Connection, patient: KeptPatient) -> None:
+def learned(writes: Writes, patient: KeptPatient) -> None:
     """Keep what is known of a patient now."""
     known = patient.known
-    values = {
-        "of_id": patient.id,
+    row = {
+        "id": patient.id,
         "sex": known.sex.value,
         "sex_as_of": known.sex_as_of,
         "born": known.born,
@@ -92,14 +111,7 @@ def learned(connection: Connection, patient: KeptPatient) -> None:
         "name": patient.name,
         "last_collected_at": patient.last_collected_at,
     }
-    connection.execute(_LEARNED, values)
-
-
-_LEARNED = (
-    update(patients)
-    .where(patients.c.id == bindparam("of_id"))
-    .values({name: bindparam(name) for name in ("sex", "sex_as_of", "born", "born_as_of", "name", "last_collected_at")})
-)
+    writes.learned(row)
 
 
 def _patient(row: Row[Any]) -> KeptPatient:

@@ -8,15 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, or_, select, update
 
 from service.domain.panels import Code, Result, SentRange, Status
 from service.domain.quantities import parse_decimal
 from service.domain.timeline import Held, Version
-from service.storage.rows import values_of
+from service.storage.rows import given, listed
 from service.storage.tables import results
+from service.storage.writes import Writes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,46 +45,62 @@ class NewVersion:
     received_at: datetime
 
 
-# Statements of the hot path are made once: making one costs as much as running it.
 _C = results.c
-_VERSIONS = (
-    select(_C.identity, _C.id, _C.panel_id, _C.version, _C.status, _C.issued_at, _C.current, _C.fingerprint)
-    .where(_C.patient_id == bindparam("of_patient"), _C.identity.in_(bindparam("of_identities", expanding=True)))
-    .order_by(_C.version)
-)
-_KEEP_RESULT = insert(results)
+
+# The name of a result of a patient, as ``versions`` is asked for it: the patient's id and the identity.
+Name = tuple[str, str]
 
 
-def versions(connection: Connection, patient_id: str, identities: Iterable[str]) -> Mapping[str, Sequence[KeptVersion]]:
-    """Every kept version of the results with these identities, by identity."""
-    found: dict[str, list[KeptVersion]] = defaultdict(list)
-    for row in connection.execute(_VERSIONS, {"of_patient": patient_id, "of_identities": list(identities)}):
-        version = Version(number=row.version, status=Status(row.status), issued_at=row.issued_at)
-        found[row.identity].append(
-            KeptVersion(
-                result=row.id, panel=row.panel_id, version=version, current=row.current, fingerprint=row.fingerprint
-            )
-        )
+def versions(connection: Connection, wanted: Sequence[Name]) -> Mapping[Name, Sequence[KeptVersion]]:
+    """Every kept version of some results of one or many patients."""
+    found: dict[Name, list[KeptVersion]] = defaultdict(list)
+    if wanted:
+        dialect = connection.dialect.name
+        for row in connection.execute(_versions(dialect), given(dialect, _NAME, wanted)):
+            found[row.patient_id, row.identity].append(_kept_version(row))
     return found
 
 
+_NAME = ("of_patient", "of_identity")
+
+
+@cache
+def _versions(dialect: str) -> Select[Any]:
+    name = listed(dialect, *_NAME)
+    columns = (_C.patient_id, _C.identity, _C.id, _C.panel_id, _C.version, _C.status, _C.issued_at)
+    return (
+        select(*columns, _C.current, _C.fingerprint)
+        .join_from(name, results, (_C.patient_id == name.c.of_patient) & (_C.identity == name.c.of_identity))
+        .order_by(_C.version)
+    )
+
+
+def _kept_version(row: Row[Any]) -> KeptVersion:
+    return KeptVersion(
+        result=row.id,
+        panel=row.panel_id,
+        version=Version(number=row.version, status=Status(row.status), issued_at=row.issued_at),
+        current=row.current,
+        fingerprint=row.fingerprint,
+    )
+
+
 def keep(
-    connection: Connection, patient_id: str, new: Sequence[NewVersion], *, revived: Sequence[tuple[str, int]] = ()
+    writes: Writes, patient_id: str, new: Sequence[NewVersion], *, revived: Sequence[tuple[str, int]] = ()
 ) -> None:
     """Keep versions of results. Where a new or a revived one becomes current, the one that was is so no longer."""
     replaced = [version.held.key for version in new if version.current and version.held.version > 1]
-    _no_longer_current(connection, patient_id, [*replaced, *(result for result, _ in revived)])
-    if new:
-        connection.execute(_KEEP_RESULT, [_values(patient_id, version) for version in new])
-    for result, version in revived:
-        one = (_C.patient_id == patient_id) & (_C.id == result) & (_C.version == version)
-        connection.execute(update(results).where(one).values(current=True))
+    for result in (*replaced, *(result for result, _ in revived)):
+        writes.before(_OUTRANKED, {"of_patient": patient_id, "of_id": result})
+    for version in new:
+        writes.add(results, _values(patient_id, version))
+    for result, number in revived:
+        writes.after(_REVIVED, {"of_patient": patient_id, "of_id": result, "of_version": number})
 
 
-def _no_longer_current(connection: Connection, patient_id: str, replaced: Sequence[str]) -> None:
-    if replaced:
-        statement = update(results).where(_C.patient_id == patient_id, _C.id.in_(replaced), _C.current)
-        connection.execute(statement.values(current=False))
+_ONE = (_C.patient_id == bindparam("of_patient")) & (_C.id == bindparam("of_id"))
+_OUTRANKED = update(results).where(_ONE, _C.current).values(current=False)
+_REVIVED = update(results).where(_ONE, _C.version == bindparam("of_version")).values(current=True)
 
 
 def current(connection: Connection, patient_id: str) -> tuple[Held, ...]:
@@ -148,31 +166,20 @@ def _range(row: Row[Any]) -> SentRange | None:
 
 
 def _values(patient_id: str, new: NewVersion) -> dict[str, Any]:
+    held, result = new.held, new.held.result
+    sent = result.range or SentRange()
     return {
         "patient_id": patient_id,
-        "id": new.held.key,
-        "version": new.held.version,
+        "id": held.key,
+        "version": held.version,
         "panel_id": new.panel,
         "identity": new.identity,
         "fingerprint": new.fingerprint,
         "current": new.current,
-        "issued_at": new.issued_at,
-        "received_at": new.received_at,
-        **_held_values(new.held),
-        **_result_values(new.held.result),
-    }
-
-
-def _held_values(one: Held) -> dict[str, Any]:
-    return values_of(one, ("analyte", "status", "collected_at", "pregnant", "trimester", "age_years", "ruleset"))
-
-
-def _result_values(result: Result) -> dict[str, Any]:
-    sent = result.range or SentRange()
-    return {
+        "analyte": held.analyte,
         "analyte_sent": result.analyte,
-        "code": result.code.code if result.code else None,
         "code_system": result.code.system if result.code else None,
+        "code": result.code.code if result.code else None,
         "sender_id": result.sender_id,
         "value": result.text,
         "comparator": result.comparator,
@@ -180,5 +187,13 @@ def _result_values(result: Result) -> dict[str, Any]:
         "range_low": None if sent.low is None else str(sent.low),
         "range_high": None if sent.high is None else str(sent.high),
         "range_unit": sent.unit,
+        "status": held.status.value,
         "note": result.note,
+        "collected_at": held.collected_at,
+        "issued_at": new.issued_at,
+        "pregnant": held.pregnant,
+        "trimester": held.trimester,
+        "age_years": held.age_years,
+        "ruleset": held.ruleset,
+        "received_at": new.received_at,
     }

@@ -3,11 +3,11 @@
 Law: nothing here knows a table.
 """
 
-from collections.abc import Iterable
-from enum import Enum
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Table
+import orjson
+from sqlalchemy import FromClause, Table, Text, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 
@@ -16,7 +16,18 @@ def upsert(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
-def values_of(thing: Any, names: Iterable[str]) -> dict[str, Any]:
-    """Some attributes of a domain object as column values; a word from a list is kept as its text."""
-    found = {name: getattr(thing, name) for name in names}
-    return {name: value.value if isinstance(value, Enum) else value for name, value in found.items()}
+def listed(dialect: str, *columns: str) -> FromClause:
+    """A table of texts that a statement is handed (``given``), so that it is the same for any number of rows."""
+    if dialect == "postgresql":
+        arrays = (bindparam(f"listed_{name}", type_=postgresql.ARRAY(Text)) for name in columns)
+        return func.unnest(*arrays).table_valued(*columns).render_derived(name="listed")
+    each = func.json_each(bindparam("listed")).table_valued("value")
+    picked = (func.json_extract(each.c.value, f"$[{at}]").label(name) for at, name in enumerate(columns))
+    return select(*picked).subquery("listed")
+
+
+def given(dialect: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """The parameters that make ``listed`` hold these rows."""
+    if dialect == "postgresql":
+        return {f"listed_{name}": [row[at] for row in rows] for at, name in enumerate(columns)}
+    return {"listed": orjson.dumps(rows).decode()}

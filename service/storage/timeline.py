@@ -12,18 +12,23 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, select, tuple_
 
+from service.domain.verdicts import Verdict
 from service.storage.history import Place
 from service.storage.tables import STANDING_FLAG_STATES, episodes, flags, results, verdicts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineFilter:
-    """Which results of a patient are wanted, and in which order. Both ends of the time are inclusive."""
+    """Which results of a patient are wanted, and in which order. Both ends of the time are inclusive.
+
+    ``as_known_at``: in the versions that counted at that moment (``flows/as_known``).
+    """
 
     patient: str = field(repr=False)
     analyte: Sequence[str] = ()
     collected_from: datetime | None = None
     collected_to: datetime | None = None
+    as_known_at: datetime | None = None
     oldest_first: bool = False
 
 
@@ -37,12 +42,21 @@ class EpisodeFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StandingFlag:
+    """The flag that stands on a result."""
+
+    id: str
+    state: str
+    episode: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One current result with the verdict on it, the flag that stands on it, and how many versions of it are kept."""
 
     result: Row[Any] = field(repr=False)
-    verdict: Row[Any] = field(repr=False)
-    flag: Row[Any] | None = field(repr=False)
+    verdict: Row[Any] | Verdict = field(repr=False)
+    flag: StandingFlag | None
     versions: int
 
 
@@ -81,12 +95,12 @@ def _verdicts(connection: Connection, patient_id: str, names: Sequence[str]) -> 
     return {row.result_id: row for row in rows}
 
 
-def _flags(connection: Connection, patient_id: str, names: Sequence[str]) -> Mapping[str, Row[Any]]:
+def _flags(connection: Connection, patient_id: str, names: Sequence[str]) -> Mapping[str, StandingFlag]:
     c = flags.c
     wanted = (c.patient_id == patient_id) & c.subject.in_(names) & c.state.in_(STANDING_FLAG_STATES)
     columns: list[Any] = [c.id, c.subject, c.state, c.episode_id]
     rows = connection.execute(select(*columns).where(wanted))
-    return {row.subject: row for row in rows}
+    return {row.subject: StandingFlag(id=row.id, state=row.state, episode=row.episode_id) for row in rows}
 
 
 def _versions(connection: Connection, patient_id: str, names: Sequence[str]) -> Mapping[str, int]:

@@ -132,7 +132,7 @@ def test_nothing_of_anybody_is_logged_or_answered_when_we_fail(client, lines, te
 
 
 def test_nothing_of_anybody_is_logged_when_the_database_itself_refuses(client, lines, telling, monkeypatch):
-    monkeypatch.setattr("service.storage.results._held_values", lambda one: {"status": "Zaphod-4711"})
+    monkeypatch.setattr("service.storage.results._values", lambda *_: {"status": "Zaphod-4711"})
 
     answer = client.post("/v1/panels", json=telling)
 

@@ -79,6 +79,14 @@ def test_a_header_that_cannot_be_used_is_a_problem(client):
     as_problem(client.post("/v1/panels", data="a,b\n1,2\n", content_type=CSV), "invalid-csv")
 
 
+def test_a_header_that_is_not_utf_8_is_a_problem_that_names_it(client):
+    problem = as_problem(client.post("/v1/panels", data=b"patient_id,\xff\n1,2\n", content_type=CSV), "invalid-csv")
+
+    assert ("\N{REPLACEMENT CHARACTER}", "unknown-field") in {
+        (one["pointer"], one["code"]) for one in problem["errors"]
+    }
+
+
 def test_a_dry_run_of_many_keeps_nothing(client, database):
     first, _ = lines_of(
         client.post("/v1/panels?dry_run=true", data=ndjson(panel(calcium("11.9"))), content_type=NDJSON)
@@ -119,8 +127,9 @@ def test_when_nothing_more_can_be_kept_the_answer_stops_and_says_so(client, data
         taken.append(True)
         return whole(*arguments, **options)
 
-    whole = bulk.take_in
-    monkeypatch.setattr(bulk, "take_in", failing)
+    whole = bulk.take_in_together
+    monkeypatch.setattr(bulk, "take_in_together", failing)
+    monkeypatch.setattr(bulk, "BATCH_PANELS", 1)
     sent = ndjson(*(panel(calcium("11.9"), on=number) for number in range(3)))
 
     first, halted, last = lines_of(client.post("/v1/panels", data=sent, content_type=NDJSON))

@@ -6,7 +6,7 @@ import pytest
 import structlog
 from gunicorn.http.errors import InvalidChunkSize
 
-from tests.api.described import as_problem
+from tests.api.described import as_described, as_problem
 from tests.flows.build import WOMAN, calcium, encoded, panel, row_counts
 
 JSON = "application/json"
@@ -36,6 +36,15 @@ def test_names_of_patients_are_bounded_alike_on_both_databases(client, field, li
     as_problem(client.post("/v1/panels", json=longer), "invalid-panel")
 
 
+def test_an_empty_unit_is_taken_and_the_document_says_so(client, document):
+    described = document["components"]["schemas"]["ResultShape"]["properties"]["unit"]
+
+    answer = client.post("/v1/panels", json=panel({"analyte": "calcium", "value": "9", "unit": ""}))
+
+    assert answer.get_json()["verdicts"][0]["reason"] == "unit_unknown"
+    assert "minLength" not in described
+
+
 @pytest.mark.parametrize("field", ["id", "analyte", "note"])
 def test_the_longest_texts_of_a_result_are_kept_on_both_databases(client, field):
     sent = panel(calcium("11.9") | {field: "\N{GRINNING FACE}" * 1000}, accession="\N{GRINNING FACE}" * 1000)
@@ -55,6 +64,36 @@ def test_a_body_that_is_badly_framed_is_refused(client, database):
     as_problem(client.post("/v1/panels", input_stream=Torn(), content_type=JSON, **framing), "bad-request")
     many = client.post("/v1/panels", input_stream=Torn(), content_type="application/x-ndjson", **framing)
 
+    assert b'"complete":false' in many.data
+    assert row_counts(database)["panels"] == 0
+
+
+class Stalled(io.BytesIO):
+    """A body of which the beginning comes and nothing after it."""
+
+    def read(self, size=-1):
+        if size is None or size < 0 or size > len(self.getvalue()) - self.tell():
+            raise TimeoutError
+        return super().read(size)
+
+    def readinto(self, *_):
+        raise TimeoutError
+
+    readline = read
+
+
+def test_a_body_that_does_not_come_in_time_is_told_so(client, database, document):
+    one = {"content_type": JSON, "headers": {"Content-Length": "100"}}
+    chunked = {"headers": {"Transfer-Encoding": "chunked"}, "environ_overrides": {"wsgi.input_terminated": True}}
+
+    short = client.post("/v1/panels", input_stream=Stalled(b'{"patient"'), **one)
+    long = client.post("/v1/panels", input_stream=Stalled(b" " * 65_536), content_type=JSON, **chunked)
+    many = client.post("/v1/panels", input_stream=Stalled(), content_type="application/x-ndjson", **chunked)
+
+    as_problem(short, "request-timeout")
+    as_described(document, "/v1/panels", short)
+    assert short.headers["Connection"] == "close"
+    as_problem(long, "request-timeout")
     assert b'"complete":false' in many.data
     assert row_counts(database)["panels"] == 0
 

@@ -219,14 +219,15 @@ def test_a_database_that_fails_halts_the_import_which_then_goes_on_where_it_stoo
     tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = written(tmp_path / "labs.csv", *mixed(20))
-    takes, failing = bulk.take_in, iter([False] * 7 + [True])
+    takes, failing = bulk.take_in_together, iter([False] * 7 + [True])
 
     def take_in(*arguments: Any, **options: Any) -> Any:
         if next(failing, False):
             raise Unavailable("the database is busy")
         return takes(*arguments, **options)
 
-    monkeypatch.setattr(bulk, "take_in", take_in)
+    monkeypatch.setattr(bulk, "take_in_together", take_in)
+    monkeypatch.setattr(bulk, "BATCH_PANELS", 1)
     halted = run(file, "--source", "lab-1", "--json")
     went_on = run(file, "--source", "lab-1", "--json")
 
@@ -243,7 +244,8 @@ def test_a_database_that_fails_halts_the_import_which_then_goes_on_where_it_stoo
 
 def test_a_note_of_another_import_is_not_gone_on_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = written(tmp_path / "labs.csv", *mixed(3))
-    monkeypatch.setattr(bulk, "take_in", _fails_from(1))
+    monkeypatch.setattr(bulk, "take_in_together", _fails_from(1))
+    monkeypatch.setattr(bulk, "BATCH_PANELS", 1)
     run(file, "--source", "lab-1")
 
     other_source = run(file, "--source", "lab-2")
@@ -256,7 +258,7 @@ def test_a_note_of_another_import_is_not_gone_on_from(tmp_path: Path, monkeypatc
 
 
 def _fails_from(number: int) -> Any:
-    takes, calls = bulk.take_in, iter(range(10**6))
+    takes, calls = bulk.take_in_together, iter(range(10**6))
 
     def take_in(*arguments: Any, **options: Any) -> Any:
         if next(calls) >= number:

@@ -77,6 +77,15 @@ def misfits(shown: Any, real: Any, place: str = "") -> Iterator[str]:
         yield f"{place}: shown {json.dumps(shown)}, answered {json.dumps(real)}"
 
 
+def unanswered(shown: str, real: str) -> Iterator[str]:
+    """The lines shown of an answer in text that are not in it. Other lines may stand between them."""
+    lines = real.splitlines()
+    for line in shown.splitlines():
+        pattern = ".*".join(re.escape(part) for part in line.split(GAP))
+        if not any(re.fullmatch(pattern, one) for one in lines):
+            yield line
+
+
 def _of_objects(shown: dict[str, Any], real: dict[str, Any], place: str) -> Iterator[str]:
     for name, value in shown.items():
         if name != GAP and name not in real:

@@ -19,9 +19,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import ROOT, blocks, misfits, page
+from tests.docs.pages import ROOT, blocks, misfits, page, unanswered
 
 README = page("README.md")
+ANSWERS = {"json", "text"}
 _PLACEHOLDER = re.compile(r"\b([a-z]{3})_…")
 _PATIENCE = 30  # seconds
 
@@ -53,6 +54,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
         "LAB_ALERTS_WORKERS": "1",
         "URL": f"http://127.0.0.1:{port}",
         "no_proxy": "127.0.0.1",
+        "TMPDIR": str(tmp_path),  # for mktemp
     }
     log = tmp_path / "output.txt"
     with log.open("w") as output:
@@ -107,6 +109,9 @@ def test_every_answer_shown_is_the_answer(running: Running) -> None:
             answer = printed
             wrong = list(misfits(json.loads(found[number + 1].text), json.loads(printed)))
             assert not wrong, f"README line {found[number + 1].line}: {'; '.join(wrong)}"
+        if number + 1 < len(found) and found[number + 1].language == "text":
+            missing = list(unanswered(found[number + 1].text, printed))
+            assert not missing, f"README line {found[number + 1].line}: not answered: {'; '.join(missing)}"
 
     assert executed == sum(block.language == "sh" for block in found) >= 8
 
@@ -128,15 +133,15 @@ def test_what_is_printed_at_the_start_returns_a_flag_and_the_flag_history(runnin
 def test_every_answer_shown_belongs_to_a_request() -> None:
     languages = [block.language for block in blocks(README)]
 
-    assert set(languages) == {"sh", "json", "console"}
-    assert all(languages[index - 1] == "sh" for index, language in enumerate(languages) if language == "json")
+    assert set(languages) == {"sh", "json", "text", "yaml", "console"}
+    assert all(languages[index - 1] == "sh" for index, language in enumerate(languages) if language in ANSWERS)
 
 
 def test_every_request_shows_its_answer() -> None:
     found = blocks(README)
-    followed = [after.language for block, after in pairwise(found) if "curl" in block.text]
+    followed = [after.language in ANSWERS for block, after in pairwise(found) if "curl" in block.text]
 
-    assert followed == ["json"] * sum("curl" in block.text for block in found)
+    assert followed == [True] * sum("curl" in block.text for block in found)
 
 
 def test_every_make_target_named_exists() -> None:

@@ -11,8 +11,10 @@ from typing import Any
 
 from sqlalchemy import select
 
-from service.flows.intake import Receipt, take_in
+from service.flows.incoming import order
+from service.flows.intake import take_in
 from service.flows.means import Means
+from service.flows.receipts import Receipt
 from service.formats import native
 from service.storage.database import Database
 from service.storage.panels import Message
@@ -74,7 +76,7 @@ class Sender:
     def send(self, sent: Data, *, at: datetime = NOW, **options: bool) -> Receipt:
         body = encoded(sent)
         message = Message(body=body, content_type="application/json", source=self.source, received_at=at)
-        return take_in(native.read(body, now=at), message, self.means, **options)
+        return take_in(order(native.read(body, now=at), message, self.means), self.means, **options)
 
 
 def told(receipt: Receipt) -> list[tuple[str, str]]:

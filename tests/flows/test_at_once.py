@@ -129,7 +129,7 @@ from service.storage import patients
 from service.storage.database import Database
 from tests.flows.build import NOW
 with Database.open(sys.argv[1]).transaction() as connection:
-    patients.lock(connection, authority="hospital-a", identifier="88204113", now=NOW)
+    patients.lock(connection, [("hospital-a", "88204113")], now=NOW)
     print("holding", flush=True)
     time.sleep(60)
 """

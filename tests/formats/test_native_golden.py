@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from service.domain.errors import BadInput
 from service.domain.panels import Code, Panel, SentRange
 from service.domain.people import Sex
-from service.formats import native
+from service.formats import native, panel_shape
 from tests.flows.build import NOW
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "native"
@@ -63,7 +63,9 @@ def plain(value):
 
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
-NAMES = st.sampled_from([*native.PanelShape().fields, *native.ResultShape().fields, *native.PatientShape().fields, "x"])
+NAMES = st.sampled_from(
+    [*panel_shape.PanelShape().fields, *panel_shape.ResultShape().fields, *panel_shape.PatientShape().fields, "x"]
+)
 ANYTHING = st.recursive(
     LEAVES,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES | st.text(max_size=4), inner, max_size=5),

@@ -1,13 +1,16 @@
 """What a row of CSV can say beyond the common columns, and how a refused line looks in its own format."""
 
+import csv
 import io
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.domain.errors import BadInput
 from service.domain.panels import Code, Panel
-from service.formats import csv_rows, exported, refused
+from service.formats import csv_rows, csv_text, exported, refused
 from tests.flows.build import NOW
 
 HEADER = "patient_id,collected_at,analyte,value,unit"
@@ -97,3 +100,25 @@ def test_rows_go_out_with_times_in_utc_and_lists_as_json() -> None:
     assert b"".join(exported.ndjson(names, [row])).decode() == (
         '{"at":"2026-11-20T12:00:00Z","list":["é"],"none":null,"switch":true}\n'
     )
+
+
+CELLS = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=6), min_size=2, max_size=4)
+
+
+@given(cells=CELLS)
+def test_a_written_line_reads_back_as_the_same_cells(cells: list[str]) -> None:
+    line = csv_text.writer()(cells)
+
+    assert list(csv.reader(io.StringIO(f"{line}\n", newline=""), strict=True)) == [cells]
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r", "\r\n"])
+def test_a_row_with_a_line_break_in_a_cell_is_kept_so_that_it_reads_back(ends: str) -> None:
+    sent = f'{HEADER},note\n{ROW},calcium,9,mg/dL,"two{ends}lines"\n'
+
+    (entry,) = csv_rows.read(io.BytesIO(sent.encode()), now=NOW)
+    (again,) = csv_rows.read(io.BytesIO(entry.body), now=NOW)
+
+    assert entry.panel is not None
+    assert entry.panel.results[0].note == f"two{ends}lines"
+    assert again.panel == entry.panel

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.errors import BadInput
+from service.formats import strict_json
 from service.formats.strict_json import MAX_DEPTH, MAX_FAULTS, Number, parse
 
 
@@ -66,6 +67,22 @@ def test_a_nesting_bomb_is_refused(opening, times):
 
 def test_the_depth_that_is_allowed_is_read():
     parse(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+
+
+@pytest.mark.parametrize("inner", [b"", b'{"a": {}}', b"[[]]"])
+def test_much_that_is_side_by_side_is_not_deep(inner):
+    assert len(parse(b"[" + b",".join([b"[" + inner + b"]"] * 100) + b"]")) == 100
+
+
+@pytest.mark.parametrize(("holders", "deep"), [(MAX_DEPTH, False), (MAX_DEPTH + 1, True)])
+@pytest.mark.parametrize("leaf", [b"1", b'""', b"null"])
+@pytest.mark.parametrize("beside", [b"", b",[[],[]]"])
+def test_a_leaf_lies_one_level_below_what_holds_it(holders, deep, leaf, beside):
+    body = b"[" * holders + leaf + b"]" * (holders - 1) + beside + b"]"
+
+    found = refusal(body) if deep else parse(body)
+
+    assert (found == [("", "json-too-deep")]) is deep
 
 
 @pytest.mark.parametrize(
@@ -143,3 +160,42 @@ def test_any_bytes_are_read_or_refused(body):
         faults = refused.faults
 
     assert faults is None or len(faults) > 0
+
+
+NEARLY_JSON = st.lists(
+    st.sampled_from(
+        [
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            '"a"',
+            '"b"',
+            '"',
+            "\\",
+            "\\u0000",
+            "\\ud800",
+            "\\u0061",
+            "1",
+            "-0.0",
+            "NaN",
+            "[" * 33,
+        ]
+    )
+    | st.sampled_from(['{"a":1,"a":2}', '{"a":{"b":[1]}}', '["\\ud83e\\ude78"]', "null", " ", "\n", "\ufeff"]),
+    max_size=12,
+).map("".join)
+
+
+@given(text=NEARLY_JSON | VALUES.map(lambda value: json.dumps(value, default=str)))
+def test_the_quick_way_answers_what_the_careful_one_does(text):
+    assert outcome(parse, text.encode()) == outcome(strict_json._looked_into, text.removeprefix("\ufeff"))
+
+
+def outcome(read, sent):
+    try:
+        return read(sent)
+    except BadInput as refused:
+        return refused.kind, refused.faults

@@ -42,8 +42,13 @@ def service() -> tuple[Module, ...]:
 
 
 @cache
+def bench() -> tuple[Module, ...]:
+    return tuple(_modules("bench"))
+
+
+@cache
 def everything() -> tuple[Module, ...]:
-    return (*service(), *_modules("migrations", "tests"))
+    return (*service(), *bench(), *_modules("migrations", "tests"))
 
 
 @cache

@@ -9,9 +9,10 @@ from tests.house.source import Module, calls, imported, service
 # The pages show what the API answers, and therefore live above it.
 FLOORS = (
     ("wsgi", "service.gunicorn_conf"),
+    ("service.worker",),
     ("service.app",),
     ("service.pages", "service.cli"),
-    ("service.cli_bulk", "service.cli_demo", "service.cli_replay"),
+    ("service.cli_backup", "service.cli_bulk", "service.cli_demo", "service.cli_purge", "service.cli_replay"),
     ("service.cli_common",),
     ("service.api",),
     ("service.flows",),

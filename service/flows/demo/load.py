@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from service.domain.errors import BadInput, Fault
 from service.flows.demo.pen import AUTHORITY, Sending, demo_of, eight_o_clock, name_of
 from service.flows.demo.stories import sendings, story
+from service.flows.incoming import order
 from service.flows.intake import take_in
 from service.flows.means import Means
 from service.formats import native
@@ -68,7 +69,7 @@ def _send(sending: Sending, means: Means) -> bool:
     """Send a panel as a laboratory does; answers whether all of it was held already."""
     body = json.dumps(sending.panel).encode()
     message = Message(body=body, content_type=native.MEDIA_TYPE, source=SOURCE, received_at=sending.received_at)
-    return take_in(native.read(body, now=sending.received_at), message, means).duplicate
+    return take_in(order(native.read(body, now=sending.received_at), message, means), means).duplicate
 
 
 def _lines(means: Means, patients: int) -> tuple[Line, ...]:

@@ -1,0 +1,104 @@
+"""Group commit: threads that want to write at the same time write in one transaction.
+
+    a thread comes ─► nobody is writing: it leads, with everything that waits ─► all of them have their answers
+                  └─► somebody is: it waits, for its answer or for its turn to lead
+
+Law: who comes alone waits for nobody, and nobody is answered before what is answered is kept. One that fails does not
+take the others with it: they are written one by one then.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from threading import Event, Lock
+from typing import Generic, TypeVar
+
+from service.domain.errors import Unavailable
+
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
+
+# How many are written together at most: the first of them waits for the last.
+MOST = 64
+
+# Does all of it in one transaction; None for those that have to wait until the others are kept. The first never has to.
+Work = Callable[[Sequence[Asked]], Sequence[Answer | None]]
+
+
+class _Seat(Generic[Asked, Answer]):
+    """One that waits: what it asks for, then its answer or what went wrong."""
+
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
+        self.called = Event()
+        self.answer: Answer | None = None
+        self.error: Exception | None = None
+
+    @property
+    def served(self) -> bool:
+        return self.answer is not None or self.error is not None
+
+    def result(self) -> Answer:
+        if self.error is not None:
+            raise self.error
+        if self.answer is None:
+            raise RuntimeError("called, but neither to lead nor with an answer")
+        return self.answer
+
+
+class GroupCommit(Generic[Asked, Answer]):
+    """Where threads meet that have something to write."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._waiting: deque[_Seat[Asked, Answer]] = deque()
+        self._led = False
+
+    def run(self, asked: Asked, work: Work[Asked, Answer]) -> Answer:
+        """The answer to what is asked, found together with what others ask at the same time. Raises what it raised."""
+        seat: _Seat[Asked, Answer] = _Seat(asked)
+        with self._lock:
+            self._waiting.append(seat)
+            leads, self._led = not self._led, True
+        if not leads:
+            seat.called.wait()
+        if not seat.served:
+            self._lead(work)
+        return seat.result()
+
+    def _lead(self, work: Work[Asked, Answer]) -> None:
+        """Serve some of those that wait, oneself first, and call the next to lead."""
+        with self._lock:
+            group = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
+        try:
+            _serve(group, work)
+        finally:
+            self._pass_on(group)
+
+    def _pass_on(self, group: Sequence[_Seat[Asked, Answer]]) -> None:
+        for seat in group:
+            if not seat.served and seat is group[0]:
+                seat.error = RuntimeError("the thread that led the group was stopped")
+        with self._lock:
+            self._waiting.extendleft(seat for seat in reversed(group) if not seat.served)
+            following = self._waiting[0] if self._waiting else None
+            self._led = following is not None
+        called = [seat for seat in group if seat.served]
+        for seat in called if following is None else [*called, following]:
+            seat.called.set()
+
+
+def _serve(group: Sequence[_Seat[Asked, Answer]], work: Work[Asked, Answer]) -> None:
+    try:
+        answers = work([seat.asked for seat in group])
+    except Unavailable as error:
+        for seat in group:
+            seat.error = Unavailable(error.why)
+    except Exception as error:  # noqa: BLE001  whose fault it was shows when each is tried by itself
+        if len(group) == 1:
+            group[0].error = error
+            return
+        for seat in group:
+            _serve([seat], work)
+    else:
+        for seat, answer in zip(group, answers, strict=True):
+            seat.answer = answer
