@@ -23,6 +23,8 @@ FILE_SUFFIX = "_FILE"
 BIND = "LAB_ALERTS_BIND"
 PORT = "PORT"
 MAX_AUTOMATIC_WORKERS = 8
+# Eight workers with nine connections each stay below the hundred that PostgreSQL allows by default.
+MAX_AUTOMATIC_CONNECTIONS = 8
 SQLITE_WORKERS = 2
 
 # Kubernetes describes every service of a namespace to every container in these words; one named "lab-alerts"
@@ -199,13 +201,13 @@ class Settings:
         secret=True,
     )
     database_pool: int = _number(
-        0, "Open database connections per worker process; 0 is one per thread and one more.", low=0, high=200
+        0,
+        "Open database connections per worker process; 0 is one per thread, at most 8, and one more.",
+        low=0,
+        high=200,
     )
     database_timeout_seconds: int = _number(
-        10,
-        "Seconds to wait for a connection, a lock or a busy SQLite file before giving up.",
-        low=1,
-        high=300,
+        10, "Seconds to wait for a connection, a lock or a busy SQLite file before giving up.", low=1, high=300
     )
     bind: str = _setting(
         "127.0.0.1:8000",
@@ -220,7 +222,9 @@ class Settings:
         low=0,
         high=64,
     )
-    threads: int = _number(4, "Threads per worker process.", low=1, high=64)
+    threads: int = _number(
+        16, "Threads per worker process; panels that they bring at the same time are written together.", low=1, high=64
+    )
     request_timeout_seconds: int = _number(
         30,
         "Seconds after which a worker process that is stuck as a whole is replaced; not a limit for one request.",
@@ -231,11 +235,7 @@ class Settings:
         30, "Seconds that requests under way are given to finish when the service stops.", low=1, high=600
     )
     client_timeout_seconds: int = _number(
-        20,
-        "Seconds that a thread waits for its client in one request, all waits added up; each 500 bytes that are sent "
-        "or taken give one back. Then the request is given up (408).",
-        low=1,
-        high=600,
+        20, "Seconds that one request waits for its client; 500 bytes sent or taken give one back.", low=1, high=600
     )
     max_body_bytes: int = _number(
         1_048_576, "Largest request body in bytes; a larger one is refused (413).", low=1_024, high=2**30
@@ -311,7 +311,7 @@ class Settings:
     @property
     def pool_size(self) -> int:
         """Database connections per worker process, with 0 resolved."""
-        return self.database_pool or self.threads + 1
+        return self.database_pool or min(self.threads, MAX_AUTOMATIC_CONNECTIONS) + 1
 
     def worker_count(self, processors: int) -> int:
         """Worker processes on a machine with this many processors, with 0 resolved."""

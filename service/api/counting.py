@@ -5,7 +5,7 @@ came in is counted after it was kept; a dry run is not counted.
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from flask import Flask, Response, g, request
@@ -117,13 +117,14 @@ class Stream:
             self._read_at[entry.lines[0]] = time.perf_counter()
             yield entry
 
-    def answered(self, answers: Iterable[Answered]) -> Iterator[Answered]:
-        """The answers, counted on their way out."""
-        for one in answers:
-            seconds = time.perf_counter() - self._read_at.pop(one.entry.lines[0])
-            if not self._dry_run:
-                self._count(one, seconds)
-            yield one
+    def answered(self, answers: Iterable[Sequence[Answered]]) -> Iterator[Sequence[Answered]]:
+        """The answers, counted as soon as they are kept, whether or not the client still reads them."""
+        for batch in answers:
+            for one in batch:
+                seconds = time.perf_counter() - self._read_at.pop(one.entry.lines[0])
+                if not self._dry_run:
+                    self._count(one, seconds)
+            yield batch
 
     def _count(self, one: Answered, seconds: float) -> None:
         if one.receipt is not None:

@@ -26,7 +26,7 @@ door = Door("flags", __name__, url_prefix="/v1", description="Flags and their hi
 
 @door.route("/flags")
 @scope("flags:read")
-@door.arguments(AllFlagsQuery, location="query")
+@door.arguments(AllFlagsQuery(), location="query")
 @refuses(400, 401, 403, 404, 409, 503)
 @door.response(200, FlagPageShape)
 def index(query: dict[str, Any]) -> Response:
@@ -46,7 +46,7 @@ _OF_A_PATIENT = ("authority", "as_known_at")
 
 @door.route("/patients/<path:patient_id>/flags")
 @scope("flags:read")
-@door.arguments(FlagQuery, location="query")
+@door.arguments(FlagQuery(), location="query")
 @refuses(400, 401, 403, 404, 409, 503)
 @door.response(200, FlagPageShape)
 def of_patient(query: dict[str, Any], patient_id: str) -> Response:

@@ -27,7 +27,7 @@ door = Door("history", __name__, url_prefix="/v1", description="A patient's hist
 
 @door.route("/patients/<path:patient_id>/timeline")
 @scope("flags:read")
-@door.arguments(TimelineQuery, location="query")
+@door.arguments(TimelineQuery(), location="query")
 @refuses(400, 401, 403, 404, 409, 503)
 @door.response(200, TimelinePageShape)
 def results(query: dict[str, Any], patient_id: str) -> Response:
@@ -68,7 +68,7 @@ def _refuse_unknown_analytes(named: Sequence[str]) -> None:
 
 @door.route("/patients/<path:patient_id>/episodes")
 @scope("flags:read")
-@door.arguments(EpisodeQuery, location="query")
+@door.arguments(EpisodeQuery(), location="query")
 @refuses(400, 401, 403, 404, 409, 503)
 @door.response(200, EpisodePageShape)
 def episodes(query: dict[str, Any], patient_id: str) -> Response:

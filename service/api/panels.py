@@ -45,7 +45,7 @@ _BODIES = {
 @door.route("/panels", methods=["POST"], parameters=[_PREFER, idempotency.PARAMETER])
 @scope("panels:write")
 @door.doc(requestBody={"required": True, "content": _BODIES})
-@door.arguments(PanelQuery, location="query")
+@door.arguments(PanelQuery(), location="query")
 @refuses(400, 401, 403, 408, 409, 413, 415, 422, 503)
 @door.alt_response(200, schema=LineShape, content_type=ndjson.MEDIA_TYPE, description="A line for each line or row.")
 @door.alt_response(200, schema=ReceiptShape, description="Held already, or a dry run; or a line for each line or row.")

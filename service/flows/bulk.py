@@ -53,14 +53,25 @@ def take_in_all(
     clock: Callable[[], datetime],
     dry_run: bool = False,
     strict: bool = False,
-) -> Iterator[Answered]:
-    """Take in every entry of a message, in order; ``message`` lends each its source and its key."""
+) -> Iterator[Sequence[Answered]]:
+    """Take in every entry of a message, in order; ``message`` lends each its source and its key.
+
+    Answers what was kept together together. When reading breaks off, what was read before is taken in first.
+    """
     alone = dry_run or strict
     for batch in _batches(entries, message, means, clock=clock, alone=alone):
-        for answered in _alone(batch, means, dry_run=dry_run, strict=strict) if alone else _together(batch, means):
-            yield answered
-            if answered.halted is not None:
-                return
+        found = _alone(batch, means, dry_run=dry_run, strict=strict) if alone else _together(batch, means)
+        answered = tuple(_until_halted(found))
+        yield answered
+        if answered[-1].halted is not None:
+            return
+
+
+def _until_halted(found: Iterator[Answered]) -> Iterator[Answered]:
+    for answered in found:
+        yield answered
+        if answered.halted is not None:
+            return
 
 
 def _batches(
@@ -68,13 +79,18 @@ def _batches(
 ) -> Iterator[list[_Place]]:
     batch: list[_Place] = []
     size, began = 0, time.monotonic()
-    for entry in entries:
-        batch.append(_place(entry, replace(message, body=entry.body, received_at=clock()), means))
-        size += len(entry.body)
-        full = alone or len(batch) >= BATCH_PANELS or size >= BATCH_BYTES
-        if full or time.monotonic() - began >= BATCH_SECONDS:
+    try:
+        for entry in entries:
+            batch.append(_place(entry, replace(message, body=entry.body, received_at=clock()), means))
+            size += len(entry.body)
+            full = alone or len(batch) >= BATCH_PANELS or size >= BATCH_BYTES
+            if full or time.monotonic() - began >= BATCH_SECONDS:
+                yield batch
+                batch, size, began = [], 0, time.monotonic()
+    except Exception:
+        if batch:
             yield batch
-            batch, size, began = [], 0, time.monotonic()
+        raise
     if batch:
         yield batch
 

@@ -99,9 +99,10 @@ class Import:
         entries = _READ[self.order.format](self._left(stream), now=message.received_at, passed_over=PASSED_OVER)
         options = {"dry_run": self.order.dry_run, "strict": self.order.strict}
         try:
-            for answered in take_in_all(entries, message, self.means, clock=clock, **options):
-                self._settle(answered)
-                yield
+            for batch in take_in_all(entries, message, self.means, clock=clock, **options):
+                for answered in batch:
+                    self._settle(answered)
+                    yield
         finally:
             self._write_note()
             self._aside.close()

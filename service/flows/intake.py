@@ -5,10 +5,12 @@
 Law: one transaction. Either everything of a panel is kept or nothing of it, and nothing is answered before the commit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from service.domain.changes import diff
 from service.domain.errors import BadInput, Fault
@@ -50,12 +52,10 @@ def take_in(one: Order, means: Means, *, dry_run: bool = False, strict: bool = F
     With ``dry_run`` everything is judged and nothing is kept; with ``strict`` a fault of meaning refuses the panel.
     Raises ``BadInput`` with every fault, ``InUse`` when its Idempotency-Key is, and ``Unavailable``.
     """
-    with one_at_a_time(), means.database.reading() if dry_run else means.database.transaction() as connection:
-        desk = _desk(connection, [one], means=means, dry_run=dry_run)
+    with _at_desk([one], means, dry_run=dry_run) as desk:
         taken = _take(desk, one, strict=strict)
         if taken is None:
             raise RuntimeError("a panel alone waits for no other")
-        desk.writes.flush(connection)
         return taken
 
 
@@ -77,11 +77,8 @@ def take_in_together(orders: Sequence[Order], means: Means) -> list[Receipt | No
 
     None stands for those that have to wait until the others are kept. The first never has to. Raises ``Unavailable``.
     """
-    with one_at_a_time(), means.database.transaction() as connection:
-        desk = _desk(connection, orders, means=means)
-        taken = [_take(desk, one) for one in orders]
-        desk.writes.flush(connection)
-    return taken
+    with _at_desk(orders, means) as desk:
+        return [_take(desk, one) for one in orders]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +91,20 @@ class _Desk:
     memory: Memory
     dry_run: bool
     writes: Writes = field(default_factory=Writes)
+
+
+@contextmanager
+def _at_desk(orders: Sequence[Order], means: Means, *, dry_run: bool = False) -> Iterator[_Desk]:
+    """A desk for some orders; when the block ends, everything on it is written and committed."""
+    try:
+        with one_at_a_time(), means.database.reading() if dry_run else means.database.transaction() as connection:
+            desk = _desk(connection, orders, means=means, dry_run=dry_run)
+            yield desk
+            desk.writes.flush(connection)
+    except IntegrityError:
+        means.kept_notes.clear()  # the database may be another one by now, from a backup
+        raise
+    means.kept_notes.update(desk.writes.note_ids)
 
 
 def _desk(connection: Connection, orders: Sequence[Order], *, means: Means, dry_run: bool = False) -> _Desk:
@@ -215,7 +226,7 @@ def _keep(
     _keep_results(writes, incoming, patient, panel_id=panel_id)
     _keep_verdicts(writes, incoming, patient, judged=judged)
     on = Occasion(patient=patient.id, panel=panel_id, source=message.source, now=message.received_at)
-    keeping.keep(writes, named, on, catalogue=means.catalogue)
+    keeping.keep(writes, named, on, means=means)
     return panel_id
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from service.catalogue.load import Catalogue
 from service.domain.changes import Change, ChangeKind, Difference
 from service.domain.episodes import Episode, EpisodeState, Flag, FlagKey
 from service.domain.judge import Judgement
+from service.flows.means import Means
 from service.storage import judgements, outbox
 from service.storage.ids import new_id
 from service.storage.judgements import NewFlag
@@ -117,7 +117,7 @@ class Occasion:
     now: datetime
 
 
-def keep(writes: Writes, named: Named, on: Occasion, *, catalogue: Catalogue) -> None:
+def keep(writes: Writes, named: Named, on: Occasion, *, means: Means) -> None:
     """Keep everything of a named difference, with the events that tell it."""
     for flag, kind in named.gone:
         by = named.flag_ids.get(flag.key)
@@ -130,7 +130,7 @@ def keep(writes: Writes, named: Named, on: Occasion, *, catalogue: Catalogue) ->
             now=on.now,
         )
     _keep_episodes(writes, named, on)
-    _keep_flags(writes, named, on, catalogue=catalogue)
+    _keep_flags(writes, named, on, means=means)
     outbox.keep(writes, [_event(one, on) for one in told(named)])
 
 
@@ -145,9 +145,10 @@ def _keep_episodes(writes: Writes, named: Named, on: Occasion) -> None:
             judgements.merged(writes, on.patient, one.id or "", into=into.id or "")
 
 
-def _keep_flags(writes: Writes, named: Named, on: Occasion, *, catalogue: Catalogue) -> None:
-    notes = {flag.key: catalogue.note(flag.finding, flag.severity) for flag in named.born}
-    judgements.keep_notes(writes, {note.id: note.as_data() for note in notes.values()}.values())
+def _keep_flags(writes: Writes, named: Named, on: Occasion, *, means: Means) -> None:
+    notes = {flag.key: means.catalogue.note(flag.finding, flag.severity) for flag in named.born}
+    new = {note.id: note for note in notes.values() if note.id not in means.kept_notes}
+    judgements.keep_notes(writes, [note.as_data() for note in new.values()])
     judgements.keep_flags(
         writes,
         on.patient,

@@ -15,10 +15,12 @@ from service.storage.database import Database
 class Means:
     """The database, the catalogue, and what the operator has chosen about them.
 
-    ``company``: where the threads of this process meet that have something to write.
+    ``company``: where the threads of this process meet that have something to write. ``kept_notes``: those that this
+    process has kept already.
     """
 
     database: Database
     catalogue: Catalogue
     keep_names: bool = False
     company: GroupCommit[Any, Any] = field(default_factory=GroupCommit, repr=False, compare=False)
+    kept_notes: set[str] = field(default_factory=set, repr=False, compare=False)

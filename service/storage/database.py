@@ -4,6 +4,7 @@ Law: a transaction commits as a whole when its block ends, and not at all when t
 cannot do now becomes ``Unavailable``; texts of the database, which can repeat a row, stay here.
 """
 
+import math
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -11,9 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import StaticPool
 
@@ -124,12 +126,11 @@ def _code(error: DBAPIError) -> str:
 
 
 def _server(url: URL, pool_size: int, timeout: int) -> Engine:
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=timeout,
-        pool_pre_ping=True,
         hide_parameters=True,
         connect_args={
             "connect_timeout": timeout,
@@ -140,6 +141,30 @@ def _server(url: URL, pool_size: int, timeout: int) -> Engine:
             "tcp_user_timeout": timeout * 1000,
         },
     )
+    event.listen(engine, "checkin", _note_use)
+    event.listen(engine, "checkout", _check_if_idle)
+    return engine
+
+
+_IDLE = 0.1  # seconds after which a connection is asked whether it still is one
+
+
+def _note_use(_connection: Any, record: Any) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _check_if_idle(connection: Any, record: Any, _proxy: object) -> None:
+    """Asking before every use would be a round trip more for every transaction; one that just worked still does.
+
+    Raising ``DisconnectionError`` makes the pool open another one.
+    """
+    if time.monotonic() - record.info.get("used", math.inf) < _IDLE:  # a new one counts as just used
+        return
+    try:
+        connection.execute("")
+        connection.rollback()
+    except psycopg.Error:
+        raise DisconnectionError from None
 
 
 def _sqlite(url: URL, pool_size: int, timeout: int) -> Engine:

@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, or_, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, select, update
 
 from service.domain.episodes import Episode, EpisodeState, Flag, FlagKey
 from service.domain.judge import Judgement
@@ -20,7 +20,7 @@ from service.domain.verdicts import Outcome, Reason, Verdict
 from service.storage.ids import new_id
 from service.storage.rows import given, listed
 from service.storage.tables import STANDING_FLAG_STATES, Instant, episodes, flags, verdicts
-from service.storage.writes import Writes
+from service.storage.writes import Change, Writes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +190,7 @@ def keep_episodes(
     for one in sorted(changed, key=lambda one: one.open):
         values = _episode_values(one, now)
         if not writes.amend(episodes, one.id, values):
-            own = {"of_patient": patient_id, "of_id": one.id}
+            own = {"patient_id": patient_id, "id": one.id}
             writes.before(_CHANGE_EPISODE, {**own, **values}, name=one.id)
     for one in new:
         own = {"patient_id": patient_id, "id": one.id, "merged_into": None}
@@ -211,11 +211,10 @@ def _episode_values(episode: Episode, now: datetime) -> dict[str, Any]:
     }
 
 
-_CHANGED = ("state", "level", "peak", "opened_at", "last_at", "resolved_at", "last_flag_id", "changed_at")
-_CHANGE_EPISODE = (
-    update(episodes)
-    .where(episodes.c.patient_id == bindparam("of_patient"), episodes.c.id == bindparam("of_id"))
-    .values({name: bindparam(name) for name in ("finding", *_CHANGED)})
+_CHANGE_EPISODE = Change(
+    table=episodes,
+    keys=("patient_id", "id"),
+    columns=("state", "level", "peak", "opened_at", "last_at", "resolved_at", "last_flag_id", "changed_at"),
 )
 
 
@@ -321,19 +320,15 @@ _PLACE = (
 
 def follow_episode(writes: Writes, patient_id: str, episode: str, *, state: str, now: datetime) -> None:
     """All standing flags of an episode are open or resolved with it."""
-    row = {"of_patient": patient_id, "of_episode": episode, "to_state": state, "changed": now}
+    row = {"patient_id": patient_id, "episode_id": episode, "state": state, "changed_at": now}
     writes.after(_FOLLOW, row)
 
 
-_FOLLOW = (
-    update(flags)
-    .where(
-        _F.patient_id == bindparam("of_patient"),
-        _F.episode_id == bindparam("of_episode"),
-        or_(*(_F.state == state for state in STANDING_FLAG_STATES)),  # IN takes no list of rows
-        _F.state != bindparam("to_state"),
-    )
-    .values(state=bindparam("to_state"), changed_at=bindparam("changed", type_=Instant))
+_FOLLOW = Change(
+    table=flags,
+    keys=("patient_id", "episode_id"),
+    columns=("state", "changed_at"),
+    only="flags.state NOT IN ('superseded', 'withdrawn') AND flags.state <> {state}",
 )
 
 

@@ -7,6 +7,7 @@ rows there are for it; PostgreSQL gets all new rows of all tables in one.
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
 from operator import itemgetter
@@ -38,6 +39,30 @@ _NEW = (inbox, panels, results, verdicts, episodes, flags, outbox, idempotency_k
 _LEARNED = ("sex", "sex_as_of", "born", "born_as_of", "name", "last_collected_at")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A change of many rows at once: those with these ``keys`` get these ``columns``.
+
+    ``only``: a condition besides; in it ``{state}`` stands for the new value of a column.
+    """
+
+    table: Table
+    keys: tuple[str, ...]
+    columns: tuple[str, ...]
+    only: str = ""
+
+    def run(self, connection: Connection, rows: list[Row]) -> None:
+        """Change some rows."""
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(_change_from_json(self), (_json(rows),))
+            return
+        names = (*self.columns, *self.keys)
+        connection.exec_driver_sql(_change_each(self), _tuples(self.table, names, rows))
+
+
+Statement = Executable | Change
+
+
 class Writes:
     """New rows, changes that come before them and changes that come after them."""
 
@@ -46,8 +71,8 @@ class Writes:
         self._notes: dict[str, Row] = {}
         self._patients: dict[str, Row] = {}
         self._named: dict[tuple[str, Hashable], Row] = {}
-        self._before: dict[Executable, dict[Hashable, Row]] = defaultdict(dict)
-        self._after: dict[Executable, dict[Hashable, Row]] = defaultdict(dict)
+        self._before: dict[Statement, dict[Hashable, Row]] = defaultdict(dict)
+        self._after: dict[Statement, dict[Hashable, Row]] = defaultdict(dict)
 
     def add(self, table: Table, row: Row, *, name: Hashable = None) -> None:
         """A new row. With a ``name`` it can still be amended before it is written."""
@@ -66,16 +91,21 @@ class Writes:
         """A note that is kept from now on, if not before."""
         self._notes[note["id"]] = note
 
+    @property
+    def note_ids(self) -> frozenset[str]:
+        """The notes that are kept with this."""
+        return frozenset(self._notes)
+
     def learned(self, patient: Row) -> None:
         """What is known of a patient now."""
         self._patients[patient["id"]] = patient
 
-    def before(self, statement: Executable, row: Row, *, name: Hashable = None) -> None:
+    def before(self, statement: Statement, row: Row, *, name: Hashable = None) -> None:
         """A change that makes room for new rows. A later one of the same ``name`` takes its place."""
         rows = self._before[statement]
         rows[len(rows) if name is None else name] = row
 
-    def after(self, statement: Executable, row: Row) -> None:
+    def after(self, statement: Statement, row: Row) -> None:
         """A change that follows from new rows."""
         rows = self._after[statement]
         rows[len(rows)] = row
@@ -105,14 +135,15 @@ class Writes:
                 columns = tuple(rows[0])
                 connection.exec_driver_sql(_insert(table, columns), _tuples(table, columns, rows))
         if self._patients:
-            columns = (*_LEARNED, "id")
-            rows = list(self._patients.values())
-            connection.exec_driver_sql(_UPDATE_PATIENT, _tuples(patients, columns, rows))
+            _LEARN.run(connection, list(self._patients.values()))
 
 
-def _run(connection: Connection, changes: Mapping[Executable, Mapping[Hashable, Row]]) -> None:
+def _run(connection: Connection, changes: Mapping[Statement, Mapping[Hashable, Row]]) -> None:
     for statement, rows in changes.items():
-        connection.execute(statement, list(rows.values()))
+        if isinstance(statement, Change):
+            statement.run(connection, list(rows.values()))
+        else:
+            connection.execute(statement, list(rows.values()))
 
 
 @cache
@@ -142,10 +173,18 @@ def _all_at_once(names: tuple[str, ...]) -> str:
     steps = ", ".join(_insert_from_json(table) for table in _NEW if table.name in names)
     if "patients" not in names:
         return f"WITH {steps} SELECT 1"
-    learned = ", ".join(f"{name} = new.{name}" for name in _LEARNED)
+    return f"{f'WITH {steps} ' if steps else ''}{_change_from_json(_LEARN)}"
+
+
+@cache
+def _change_from_json(change: Change) -> str:
+    table, columns = change.table.name, ", ".join(f"{name} = new.{name}" for name in change.columns)
+    conditions = [f"{table}.{name} = new.{name}" for name in change.keys]
+    if change.only:
+        conditions.append(change.only.format(**{name: f"new.{name}" for name in change.columns}))
     return (
-        f"{f'WITH {steps} ' if steps else ''}UPDATE patients SET {learned} "  # noqa: S608  our own names
-        "FROM json_populate_recordset(NULL::patients, %s::json) AS new WHERE patients.id = new.id"
+        f"UPDATE {table} SET {columns} FROM json_populate_recordset(NULL::{table}, %s::json) AS new "  # noqa: S608  our own names
+        f"WHERE {' AND '.join(conditions)}"
     )
 
 
@@ -188,4 +227,15 @@ def _insert(table: Table, columns: tuple[str, ...]) -> str:
     return f"INSERT INTO {table.name} ({names}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608  our own names
 
 
-_UPDATE_PATIENT = f"UPDATE patients SET {', '.join(f'{name} = ?' for name in _LEARNED)} WHERE id = ?"  # noqa: S608  our own names
+@cache
+def _change_each(change: Change) -> str:
+    table, names = change.table.name, (*change.columns, *change.keys)
+    place = {name: f"?{number}" for number, name in enumerate(names, start=1)}
+    columns = ", ".join(f"{name} = {place[name]}" for name in change.columns)
+    conditions = [f"{table}.{name} = {place[name]}" for name in change.keys]
+    if change.only:
+        conditions.append(change.only.format(**place))
+    return f"UPDATE {table} SET {columns} WHERE {' AND '.join(conditions)}"  # noqa: S608  our own names
+
+
+_LEARN = Change(table=patients, keys=("id",), columns=_LEARNED)

@@ -269,7 +269,7 @@ def test_repr_hides_secrets():
     settings = Settings.from_environ({"LAB_ALERTS_DATABASE_URL": f"postgresql://me:{SECRET}@db/lab"})
 
     assert SECRET not in repr(settings)
-    assert "threads=4" in repr(settings)
+    assert "threads=16" in repr(settings)
 
 
 def test_settings_cannot_be_changed():
@@ -304,8 +304,9 @@ def test_workers_are_chosen_by_database_and_processors(changed, processors, expe
     assert Settings(**changed).worker_count(processors) == expected
 
 
-def test_the_pool_holds_one_connection_more_than_threads():
+def test_the_pool_holds_one_connection_more_than_threads_up_to_a_bound():
     assert Settings(threads=6).pool_size == 7
+    assert Settings(threads=64).pool_size == 9
     assert Settings(threads=6, database_pool=3).pool_size == 3
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from service.domain.errors import NotFound, Unavailable
 from service.flows import keys as key_flow
+from service.storage import database as database_module
 from service.storage import keys, schema
 from service.storage.database import Database
 from service.storage.tables import api_keys, inbox
@@ -117,12 +118,27 @@ def test_a_wrong_statement_is_not_excused(database):
 
 
 @pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
-def test_a_server_that_was_restarted_is_found_again(bare_address, postgres):
+def test_a_server_that_was_restarted_is_found_again_by_who_was_idle(bare_address, postgres, monkeypatch):
+    monkeypatch.setattr(database_module, "_IDLE", 0.0)
     database = Database.open(bare_address)
     schema.upgrade(database)
 
     end_sessions(postgres, database)
 
+    assert names(database) == []
+    database.close()
+
+
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+def test_a_server_that_was_restarted_fails_once_for_who_was_busy(bare_address, postgres, monkeypatch):
+    monkeypatch.setattr(database_module, "_IDLE", 60.0)
+    database = Database.open(bare_address)
+    schema.upgrade(database)
+
+    end_sessions(postgres, database)
+
+    with pytest.raises(Unavailable):
+        names(database)
     assert names(database) == []
     database.close()
 
