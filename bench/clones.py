@@ -20,9 +20,10 @@ _RENAMED = {
     "postgresql": "left({0}, 4) || lpad(n::text, 10, '0') || right({0}, 16)",
     "sqlite": "substr({0}, 1, 4) || printf('%010d', n) || substr({0}, -16)",
 }
+_AT_ONCE = 100_000  # rows in one transaction: what the log of a database still takes easily
 _NUMBERS = {
-    "postgresql": "generate_series(1, {}) AS numbers(n)",
-    "sqlite": "(WITH RECURSIVE u(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM u WHERE n < {}) SELECT n FROM u) numbers",
+    "postgresql": "generate_series({}, {}) AS numbers(n)",
+    "sqlite": "(WITH RECURSIVE u(n) AS (SELECT {} UNION ALL SELECT n + 1 FROM u WHERE n < {}) SELECT n FROM u) numbers",
 }
 
 
@@ -41,9 +42,11 @@ def clone(connection: Any, table: str, times: int, *, changed: Mapping[str, str]
     taken = ", ".join(changed.get(name, f"t.{name}") for name in names)
     # Read from a copy: a database that reads and writes one table at once would keep all of it aside first.
     connection.execute(f"CREATE TEMPORARY TABLE model AS SELECT * FROM {table} t WHERE {where}")
-    # The numbers go first: names that grow are put into indexes at one end.
-    source = f"{_NUMBERS[_kind(connection)].format(times)} CROSS JOIN model t"
-    connection.execute(f"INSERT INTO {table} ({', '.join(names)}) SELECT {taken} FROM {source}")
+    step = max(1, _AT_ONCE // connection.execute("SELECT 1 + count(*) FROM model").fetchone()[0])
+    for first in range(1, times + 1, step):
+        # The numbers go first: names that grow are put into indexes at one end.
+        source = f"{_NUMBERS[_kind(connection)].format(first, min(times, first + step - 1))} CROSS JOIN model t"
+        connection.execute(f"INSERT INTO {table} ({', '.join(names)}) SELECT {taken} FROM {source}")
     connection.execute("DROP TABLE model")
 
 

@@ -12,7 +12,7 @@ from itertools import islice
 
 from bench import rows
 from bench.client import posts, request
-from bench.common import PYTHON, ROOT, Better, Goal, Row, Size, compared, row_of, take_turns
+from bench.common import NO_GOAL, PYTHON, ROOT, Better, Goal, Row, Size, compared, row_of, take_turns
 from bench.databases import NAMES, connect
 from bench.machine import Ground, Served, ground
 from bench.measured import Measured, asked, run
@@ -21,6 +21,14 @@ from bench.synthetic import bodies, identifier
 CLIENTS = 32
 CONNECTIONS = 4
 WRITERS = 2  # processes of the raw driver, as many as the service has
+HELLO = Goal(number="1", goal=0.9, floor=0.25)
+# The ways of the raw driver, which are functions of bench.raw.
+WAYS = {
+    "prepared": ("raw driver", Goal(number="2", goal=1.0, floor=0.40)),
+    "executed": ("raw driver's execute", NO_GOAL),
+}
+PLAIN = Goal(number="3", goal=8, floor=2)
+TAIL = Goal(number="8", goal=3, floor=8, better=Better.LESS)
 
 
 def measure(size: Size) -> list[Row]:
@@ -31,11 +39,12 @@ def measure(size: Size) -> list[Row]:
 
 
 class Contest:
-    """Four sides on PostgreSQL that take turns: the service, hello-world, the raw driver, the plain ORM."""
+    """The sides on PostgreSQL that take turns: the service, hello-world, the raw driver in two ways, the plain ORM."""
 
     def __init__(self, place: Ground) -> None:
         self.postmaster = place.postmaster
-        self.kept, self.copied = place.database("postgresql"), place.database("postgresql")
+        self.kept = place.database("postgresql")
+        self.copied = {way: place.database("postgresql") for way in WAYS}
         self.kept_plainly = place.empty_database()
         self.ours = place.service(self.kept)
         self.hello = place.baseline("bench.hello:app", self.kept)
@@ -59,15 +68,17 @@ class Contest:
     def _asked(self, server: Served, requests: Sequence[bytes]) -> Measured:
         return asked(server, requests, clients=CLIENTS, database=self.postmaster)
 
-    def _write_again(self, span: rows.Span) -> Measured:
-        rows.share(self.kept, self.copied)
-        units = rows.units(self.kept, span)
-        shares = [(self.copied, units[place::WRITERS], CONNECTIONS // WRITERS) for place in range(WRITERS)]
-        return run("bench.raw:one_by_one", shares, database=self.postmaster)
+    def _write_again(self, span: rows.Span) -> dict[str, Measured]:
+        units, found = rows.units(self.kept, span), {}
+        for way, target in self.copied.items():
+            rows.share(self.kept, target)
+            shares = [(target, units[place::WRITERS], CONNECTIONS // WRITERS) for place in range(WRITERS)]
+            found[way] = run(f"bench.raw:{way}", shares, database=self.postmaster)
+        return found
 
-    def same_rows(self) -> tuple[int, int]:
+    def same_rows(self, way: str) -> tuple[int, int]:
         """All rows of the service and of the raw driver. Raises ``RuntimeError`` when a table differs."""
-        ours, copied = rows.counted(self.kept), rows.counted(self.copied)
+        ours, copied = rows.counted(self.kept), rows.counted(self.copied[way])
         if ours != copied:
             raise RuntimeError(f"the raw driver wrote other rows: {ours} and {copied}")
         return sum(ours.values()), sum(copied.values())
@@ -83,7 +94,7 @@ class Turn:
 
     ours: Measured
     hello: Measured
-    raw: Measured
+    raw: dict[str, Measured]
     plain: Measured
 
 
@@ -105,15 +116,10 @@ def _contest(contest: Contest, size: Size) -> Iterator[Row]:
     ours = [turn.ours for turn in turns]
     hello = [turn.hello for turn in turns]
     yield _row("hello-world", ours, hello, goal=HELLO, work=_statuses(ours, hello))
-    yield _row("raw driver", ours, [turn.raw for turn in turns], goal=RAW, work=contest.same_rows())
+    for way, (name, goal) in WAYS.items():
+        yield _row(name, ours, [turn.raw[way] for turn in turns], goal=goal, work=contest.same_rows(way))
     yield _row("plain ORM", ours, [turn.plain for turn in turns], goal=PLAIN, work=contest.same_findings())
     yield _tail(ours)
-
-
-HELLO = Goal(number="1", goal=0.9, floor=0.25)
-RAW = Goal(number="2", goal=1.0, floor=0.40)
-PLAIN = Goal(number="3", goal=8, floor=2)
-TAIL = Goal(number="8", goal=3, floor=8, better=Better.LESS)
 
 
 def _row(
