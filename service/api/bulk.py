@@ -8,7 +8,7 @@ import io
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import IO, Any
 
 import orjson
 from flask import Response, g, request, stream_with_context
@@ -27,6 +27,29 @@ FORMATS = {ndjson.MEDIA_TYPE: ndjson.read, csv_rows.MEDIA_TYPE: csv_rows.read}
 
 Data = dict[str, Any]
 _BUFFER = 16_384
+_PIECE = 65_536
+
+
+class _Whole(io.RawIOBase):
+    """A body of which the end is believed only when it is as long as its header says.
+
+    Otherwise a row that was cut off in a number would be taken for a whole one. Raises ``ClientDisconnected``.
+    """
+
+    def __init__(self, source: IO[bytes], *, length: int | None) -> None:
+        self._source, self._left = source, length
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        found = self._source.read(len(buffer))
+        buffer[: len(found)] = found
+        if self._left is not None:
+            self._left -= len(found)
+            if not found and self._left > 0:
+                raise ClientDisconnected
+        return len(found)
 
 
 class Tally:
@@ -63,15 +86,14 @@ def send(media_type: str, *, dry_run: bool, strict: bool) -> Response:
         received_at=now,
     )
     # Without a buffer its lines would be read byte by byte.
-    stream = io.BufferedReader(cast("io.RawIOBase", request.stream), _BUFFER)
+    stream = io.BufferedReader(_Whole(request.stream, length=request.content_length), _BUFFER)
     entries = FORMATS[media_type](stream, now=now)
     counted = counting.Stream(source=message.source, door=counting.DOORS[media_type], dry_run=dry_run)
     answered = take_in_all(counted.read(entries), message, means(), clock=guard.now, dry_run=dry_run, strict=strict)
     by_row = media_type == csv_rows.MEDIA_TYPE
-    return Response(
-        stream_with_context(_lines(counted.answered(answered), by_row=by_row)),
-        content_type=ndjson.MEDIA_TYPE,
-    )
+    lines = stream_with_context(_lines(counted.answered(answered), by_row=by_row))
+    applied = {"Preference-Applied": "handling=strict"} if strict else {}
+    return Response(lines, headers=applied, content_type=ndjson.MEDIA_TYPE)
 
 
 def _lines(answered: Iterator[Sequence[Answered]], *, by_row: bool) -> Iterator[bytes]:
@@ -79,10 +101,22 @@ def _lines(answered: Iterator[Sequence[Answered]], *, by_row: bool) -> Iterator[
     tally = Tally()
     try:
         for batch in answered:
-            yield b"".join(orjson.dumps(line) + b"\n" for one in batch for line in _told(one, tally, by_row=by_row))
+            yield from _pieces(line for one in batch for line in _told(one, tally, by_row=by_row))
     except (ParseException, ClientDisconnected):  # the body is not framed as its headers say, or breaks off
         tally.complete = False
     yield orjson.dumps(tally.data()) + b"\n"
+
+
+def _pieces(lines: Iterator[Data]) -> Iterator[bytes]:
+    """Lines of JSON, sent some at a time: each piece costs as much as a small answer."""
+    gathered = bytearray()
+    for line in lines:
+        gathered += orjson.dumps(line) + b"\n"
+        if len(gathered) >= _PIECE:
+            yield bytes(gathered)
+            gathered.clear()
+    if gathered:
+        yield bytes(gathered)
 
 
 def _told(one: Answered, tally: Tally, *, by_row: bool) -> Iterator[Data]:

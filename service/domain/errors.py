@@ -82,8 +82,11 @@ class InUse(LabAlertsError):
 
 
 class Unavailable(LabAlertsError):
-    """It cannot be done now. ``retry_after`` says after how many seconds the same request may be sent again."""
+    """It cannot be done now. ``retry_after`` says after how many seconds the same request may be sent again.
 
-    def __init__(self, why: str, *, retry_after: int = 5) -> None:
-        self.why, self.retry_after = why, retry_after
+    ``locked``: only because of somebody else who holds something of it, so that other requests may well be served.
+    """
+
+    def __init__(self, why: str, *, retry_after: int = 5, locked: bool = False) -> None:
+        self.why, self.retry_after, self.locked = why, retry_after, locked
         super().__init__(why)

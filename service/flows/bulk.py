@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from service.domain.errors import BadInput, Unavailable
+import structlog
+
+from service.domain.errors import BadInput, Fault, Unavailable
 from service.flows.incoming import Order, order
 from service.flows.intake import take_in, take_in_together
 from service.flows.means import Means
@@ -22,6 +24,7 @@ from service.storage.panels import Message
 # A batch ends with whichever comes first. Beyond a few hundred panels a commit weighs nothing any more; the bytes bound
 # the memory, and the seconds how long the panels of a slow sender wait for their answers.
 BATCH_PANELS = 250
+BATCH_RESULTS = 2_000
 BATCH_BYTES = 2 * 1024 * 1024
 BATCH_SECONDS = 0.25
 
@@ -78,15 +81,16 @@ def _batches(
     entries: Iterable[Entry], message: Message, means: Means, *, clock: Callable[[], datetime], alone: bool
 ) -> Iterator[list[_Place]]:
     batch: list[_Place] = []
-    size, began = 0, time.monotonic()
+    size, results, began = 0, 0, time.monotonic()
     try:
         for entry in entries:
             batch.append(_place(entry, replace(message, body=entry.body, received_at=clock()), means))
             size += len(entry.body)
-            full = alone or len(batch) >= BATCH_PANELS or size >= BATCH_BYTES
+            results += len(entry.lines) if entry.panel is None else len(entry.panel.results)
+            full = alone or len(batch) >= BATCH_PANELS or size >= BATCH_BYTES or results >= BATCH_RESULTS
             if full or time.monotonic() - began >= BATCH_SECONDS:
                 yield batch
-                batch, size, began = [], 0, time.monotonic()
+                batch, size, results, began = [], 0, 0, time.monotonic()
     except Exception:
         if batch:
             yield batch
@@ -129,13 +133,15 @@ def _together(batch: Sequence[_Place], means: Means) -> Iterator[Answered]:
         found = next(receipts)
         if isinstance(found, Unavailable):
             yield Answered(entry=place.entry, halted=found)
+        elif isinstance(found, BadInput):
+            yield Answered(entry=place.entry, refused=found)
         else:
             yield Answered(entry=place.entry, receipt=found)
 
 
-def _taken(orders: Sequence[Order], means: Means) -> Iterator[Receipt | Unavailable]:
-    """What became of each order, in their order; ends with the first that could not be kept."""
-    done: dict[int, Receipt] = {}
+def _taken(orders: Sequence[Order], means: Means) -> Iterator[Receipt | BadInput | Unavailable]:
+    """What became of each order, in their order; ends with the first that could not be kept for now."""
+    done: dict[int, Receipt | BadInput] = {}
     left, room = list(range(len(orders))), len(orders)
     try:
         while left:
@@ -152,13 +158,21 @@ def _taken(orders: Sequence[Order], means: Means) -> Iterator[Receipt | Unavaila
     yield from (done[index] for index in range(len(orders)))
 
 
-def _kept(orders: Sequence[Order], means: Means) -> Sequence[Receipt | None]:
+def _kept(orders: Sequence[Order], means: Means) -> Sequence[Receipt | BadInput | None]:
     """Take in together; where that fails, only the first, so that the one at fault is met alone in the end."""
     try:
         return take_in_together(orders, means)
-    except Unavailable:
-        raise
-    except Exception:
-        if len(orders) == 1:
+    except Unavailable as error:
+        if not error.locked or len(orders) == 1:
             raise
-    return [*take_in_together(orders[:1], means), *(None for _ in orders[1:])]
+    except Exception as error:  # noqa: BLE001  it is answered and logged; the panels after it are not at fault
+        if len(orders) == 1:
+            return [_failed(error)]
+    return [*_kept(orders[:1], means), *(None for _ in orders[1:])]
+
+
+def _failed(error: Exception) -> BadInput:
+    """The answer to a panel on which we fail: it is ours to mend, and those after it are taken in all the same."""
+    structlog.get_logger().error("panel failed", exc_info=error)
+    detail = "the service has failed on this panel; nothing of it was kept"
+    return BadInput([Fault(pointer="", code="internal-error", detail=detail)], kind="internal-error")

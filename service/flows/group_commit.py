@@ -20,6 +20,9 @@ Answer = TypeVar("Answer")
 # How many are written together at most: the first of them waits for the last.
 MOST = 64
 
+# How many may wait for the whole time limit of a lock before the others of their group are told that it is busy.
+_PATIENCE = 2
+
 # Does all of it in one transaction; None for those that have to wait until the others are kept. The first never has to.
 Work = Callable[[Sequence[Asked]], Sequence[Answer | None]]
 
@@ -90,15 +93,29 @@ class GroupCommit(Generic[Asked, Answer]):
 def _serve(group: Sequence[_Seat[Asked, Answer]], work: Work[Asked, Answer]) -> None:
     try:
         answers = work([seat.asked for seat in group])
-    except Unavailable as error:
-        for seat in group:
-            seat.error = Unavailable(error.why)
     except Exception as error:  # noqa: BLE001  whose fault it was shows when each is tried by itself
-        if len(group) == 1:
+        if isinstance(error, Unavailable) and not error.locked:
+            _refuse(group, error)
+        elif len(group) == 1:
             group[0].error = error
-            return
-        for seat in group:
-            _serve([seat], work)
+        else:
+            _serve_each(group, work)
     else:
         for seat, answer in zip(group, answers, strict=True):
             seat.answer = answer
+
+
+def _serve_each(group: Sequence[_Seat[Asked, Answer]], work: Work[Asked, Answer]) -> None:
+    """Serve one by one. When several of them want what somebody else holds, the rest does not wait for it, too."""
+    held_up = 0
+    for place, seat in enumerate(group):
+        _serve([seat], work)
+        held_up += isinstance(seat.error, Unavailable)
+        if held_up >= _PATIENCE:
+            _refuse(group[place + 1 :], Unavailable("the database is busy", locked=True))
+            return
+
+
+def _refuse(group: Sequence[_Seat[Asked, Answer]], error: Unavailable) -> None:
+    for seat in group:
+        seat.error = Unavailable(error.why, locked=error.locked)

@@ -52,11 +52,10 @@ def take_in(one: Order, means: Means, *, dry_run: bool = False, strict: bool = F
     With ``dry_run`` everything is judged and nothing is kept; with ``strict`` a fault of meaning refuses the panel.
     Raises ``BadInput`` with every fault, ``InUse`` when its Idempotency-Key is, and ``Unavailable``.
     """
-    with _at_desk([one], means, dry_run=dry_run) as desk:
-        taken = _take(desk, one, strict=strict)
-        if taken is None:
-            raise RuntimeError("a panel alone waits for no other")
-        return taken
+    (taken,) = _taken([one], means, dry_run=dry_run, strict=strict)
+    if taken is None:
+        raise RuntimeError("a panel alone waits for no other")
+    return taken
 
 
 def take_in_with_others(one: Order, means: Means) -> Receipt:
@@ -77,8 +76,21 @@ def take_in_together(orders: Sequence[Order], means: Means) -> list[Receipt | No
 
     None stands for those that have to wait until the others are kept. The first never has to. Raises ``Unavailable``.
     """
-    with _at_desk(orders, means) as desk:
-        return [_take(desk, one) for one in orders]
+    return _taken(orders, means)
+
+
+def _taken(
+    orders: Sequence[Order], means: Means, *, dry_run: bool = False, strict: bool = False
+) -> list[Receipt | None]:
+    try:
+        with _at_desk(orders, means, dry_run=dry_run) as desk:
+            return [_take(desk, one, strict=strict) for one in orders]
+    except IntegrityError:
+        if not means.kept_notes:
+            raise
+    # The database may be another one by now, from a backup, and not have the notes that this process has kept.
+    means.kept_notes.clear()
+    return _taken(orders, means, dry_run=dry_run, strict=strict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,14 +108,10 @@ class _Desk:
 @contextmanager
 def _at_desk(orders: Sequence[Order], means: Means, *, dry_run: bool = False) -> Iterator[_Desk]:
     """A desk for some orders; when the block ends, everything on it is written and committed."""
-    try:
-        with one_at_a_time(), means.database.reading() if dry_run else means.database.transaction() as connection:
-            desk = _desk(connection, orders, means=means, dry_run=dry_run)
-            yield desk
-            desk.writes.flush(connection)
-    except IntegrityError:
-        means.kept_notes.clear()  # the database may be another one by now, from a backup
-        raise
+    with one_at_a_time(), means.database.reading() if dry_run else means.database.transaction() as connection:
+        desk = _desk(connection, orders, means=means, dry_run=dry_run)
+        yield desk
+        desk.writes.flush(connection)
     means.kept_notes.update(desk.writes.note_ids)
 
 

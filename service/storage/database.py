@@ -82,13 +82,14 @@ def _translated() -> Iterator[None]:
         why = _reason(error)
         if why is None:
             raise
-        raise Unavailable(why) from error
+        raise Unavailable(why, locked=_code(error) in _LOCKED) from error
 
 
 # What each database calls it: PostgreSQL by SQLSTATE, SQLite by the name of its error.
 _WRONG_STEP = frozenset({"42P01", "42703"})  # undefined table, undefined column
 _NO_ROOM = frozenset({"53100", "SQLITE_FULL"})
 _BUSY = frozenset({"40001", "40P01", "55P03", "57014", "SQLITE_BUSY", "SQLITE_LOCKED"})
+_LOCKED = frozenset({"40001", "40P01", "55P03"})  # of PostgreSQL, where a row is locked and not everything
 _READ_ONLY = frozenset({"25006", "SQLITE_READONLY"})
 
 

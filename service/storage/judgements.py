@@ -186,12 +186,12 @@ def keep_episodes(
     writes: Writes, patient_id: str, *, changed: Sequence[Episode], new: Sequence[Episode], now: datetime
 ) -> None:
     """Keep the episodes that changed and those that are new. Each has its ``id`` and ``last_flag``."""
-    # Those that end make room first: of each finding only one may be open.
-    for one in sorted(changed, key=lambda one: one.open):
+    for one in changed:
         values = _episode_values(one, now)
         if not writes.amend(episodes, one.id, values):
             own = {"patient_id": patient_id, "id": one.id}
-            writes.before(_CHANGE_EPISODE, {**own, **values}, name=one.id)
+            # Of each finding only one may be open.
+            writes.change(_CHANGE_EPISODE, {**own, **values}, name=one.id, ends=not one.open)
     for one in new:
         own = {"patient_id": patient_id, "id": one.id, "merged_into": None}
         writes.add(episodes, own | _episode_values(one, now), name=one.id)

@@ -71,6 +71,7 @@ class Writes:
         self._notes: dict[str, Row] = {}
         self._patients: dict[str, Row] = {}
         self._named: dict[tuple[str, Hashable], Row] = {}
+        self._first: dict[Statement, dict[Hashable, Row]] = defaultdict(dict)
         self._before: dict[Statement, dict[Hashable, Row]] = defaultdict(dict)
         self._after: dict[Statement, dict[Hashable, Row]] = defaultdict(dict)
 
@@ -100,10 +101,19 @@ class Writes:
         """What is known of a patient now."""
         self._patients[patient["id"]] = patient
 
-    def before(self, statement: Statement, row: Row, *, name: Hashable = None) -> None:
-        """A change that makes room for new rows. A later one of the same ``name`` takes its place."""
+    def before(self, statement: Statement, row: Row) -> None:
+        """A change that makes room for new rows."""
         rows = self._before[statement]
-        rows[len(rows) if name is None else name] = row
+        rows[len(rows)] = row
+
+    def change(self, statement: Statement, row: Row, *, name: Hashable, ends: bool) -> None:
+        """A change of a row of this ``name``, in place of one before. What ends makes room for what goes on.
+
+        These are two statements: of the rows of one, PostgreSQL chooses the order.
+        """
+        self._first[statement].pop(name, None)
+        self._before[statement].pop(name, None)
+        (self._first if ends else self._before)[statement][name] = row
 
     def after(self, statement: Statement, row: Row) -> None:
         """A change that follows from new rows."""
@@ -112,6 +122,7 @@ class Writes:
 
     def flush(self, connection: Connection) -> None:
         """Write everything."""
+        _run(connection, self._first)
         _run(connection, self._before)
         # In one order: two transactions that keep the same notes wait for each other, but never in a circle.
         if kept := [self._notes[name] for name in sorted(self._notes)]:
@@ -140,6 +151,8 @@ class Writes:
 
 def _run(connection: Connection, changes: Mapping[Statement, Mapping[Hashable, Row]]) -> None:
     for statement, rows in changes.items():
+        if not rows:
+            continue
         if isinstance(statement, Change):
             statement.run(connection, list(rows.values()))
         else:

@@ -1,11 +1,13 @@
 """Many panels in one request: every line is answered, and what is answered is kept."""
 
+import io
 import json
 
 import pytest
 
 from service.domain.errors import Unavailable
 from service.flows import bulk
+from service.storage import outbox as outbox_rows
 from tests.api.described import as_problem
 from tests.flows.build import calcium, encoded, flag_states, hemoglobin, panel, row_counts
 
@@ -138,6 +140,61 @@ def test_when_nothing_more_can_be_kept_the_answer_stops_and_says_so(client, data
     assert halted == {"line": 2, "status": 503, "detail": "the database cannot be reached"}
     assert last["summary"]["complete"] is False
     assert row_counts(database)["panels"] == 1
+
+
+SHORT = b"patient_id,collected_at,analyte,unit,value\n"
+ROW = b"p-%d,2026-11-19T07:30:00Z,platelets,10*9/L,250\n"
+
+
+@pytest.mark.parametrize("missing", [1, 2, len(ROW % 1) + 2])
+def test_a_row_that_was_cut_off_is_not_taken_for_a_whole_one(client, database, missing):
+    whole = SHORT + b"".join(ROW % number for number in range(3))
+    cut = io.BytesIO(whole[:-missing])
+
+    *answered, last = lines_of(
+        client.post(
+            "/v1/panels",
+            input_stream=cut,
+            content_type=CSV,
+            environ_overrides={"wsgi.input_terminated": True, "CONTENT_LENGTH": str(len(whole))},
+        )
+    )
+
+    assert last["summary"]["complete"] is False
+    assert [one["outcome"] for one in answered] == ["clear"] * row_counts(database)["panels"]
+    assert row_counts(database)["panels"] <= 2
+
+
+def test_a_panel_on_which_the_service_fails_is_answered_and_the_others_are_taken(client, database, monkeypatch):
+    real = outbox_rows.keep
+
+    def refuses(writes, events):
+        if any(event.data["finding"] == "anemia" for event in events):
+            raise ValueError("ours")
+        real(writes, events)
+
+    monkeypatch.setattr(outbox_rows, "keep", refuses)
+    sent = ndjson(panel(calcium("11.9")), panel(hemoglobin("9.1"), on=1), panel(calcium("9.9"), on=2))
+
+    first, failed, third, last = lines_of(client.post("/v1/panels", data=sent, content_type=NDJSON))
+
+    assert [first["status"], failed["status"], third["status"]] == [201, 500, 201]
+    assert failed["type"] == "/problems/internal-error"
+    assert [error["code"] for error in failed["errors"]] == ["internal-error"]
+    assert last["summary"]["complete"] is True
+    assert last["summary"]["counts"] == {"received": 3, "flagged": 1, "clear": 1, "not_judged": 0, "rejected": 1}
+    assert row_counts(database)["panels"] == 2
+
+
+def test_strict_handling_of_many_is_said_to_be_applied(client):
+    answer = client.post(
+        "/v1/panels",
+        data=ndjson(panel(calcium("11.9"))),
+        content_type=NDJSON,
+        headers={"Prefer": "handling=strict"},
+    )
+
+    assert answer.headers["Preference-Applied"] == "handling=strict"
 
 
 @pytest.mark.parametrize("media_type", [NDJSON, CSV])

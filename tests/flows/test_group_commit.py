@@ -22,6 +22,7 @@ class Desk:
         self.poison: set[int] = set()
         self.waits: set[int] = set()
         self.unavailable = False
+        self.locked: set[int] = set()
 
     def work(self, asked: Sequence[int]) -> list[str | None]:
         self.groups.append(list(asked))
@@ -29,6 +30,8 @@ class Desk:
         self.go_on.wait(10)
         if self.unavailable:
             raise Unavailable("the database is busy")
+        if self.locked.intersection(asked):
+            raise Unavailable("the database is busy", locked=True)
         if self.poison.intersection(asked):
             raise ValueError(f"poison among {len(asked)}")
         if len(asked) > 1:
@@ -115,6 +118,25 @@ def test_what_cannot_be_done_now_is_said_to_everybody_and_tried_once(pool, desk)
 
     assert {outcome(future) for future in futures} == {"the database is busy"}
     assert len(desk.groups) == 2
+
+
+def test_one_that_waits_for_what_somebody_else_holds_does_not_harm_the_others(pool, desk):
+    desk.locked = {5}
+
+    futures = brought(pool, desk, range(10))
+
+    assert [outcome(future) for future in futures] == [
+        "the database is busy" if number == 5 else f"answer {number}" for number in range(10)
+    ]
+
+
+def test_when_several_wait_for_what_somebody_else_holds_the_rest_is_told_soon(pool, desk):
+    desk.locked = set(range(1, 10))
+
+    futures = brought(pool, desk, range(10))
+
+    assert [outcome(future) for future in futures] == ["answer 0"] + ["the database is busy"] * 9
+    assert sorted(map(len, desk.groups)) == [1, 1, 1, 9]
 
 
 def test_after_a_failure_the_next_one_is_served(desk):
