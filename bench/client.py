@@ -81,9 +81,7 @@ class _Round:
             self.sockets[number].sendall(following)
 
     def _receive(self, number: int) -> None:
-        received = self.sockets[number].recv(_MORE)
-        if not received:
-            raise RuntimeError("the server closed a connection")
+        received = _received(self.sockets[number])
         answer = self.parts.pop(number, b"") + received
         if not whole(answer):
             self.parts[number] = answer
@@ -91,6 +89,13 @@ class _Round:
         self.latencies.append(time.monotonic() - self.sent_at.pop(number))
         self.statuses[answer[9:12].decode()] += 1
         self._next(number)
+
+
+def _received(opened: socket.socket) -> bytes:
+    received = opened.recv(_MORE)
+    if not received:
+        raise RuntimeError("the server closed a connection")
+    return received
 
 
 def whole(answer: bytes) -> bool:
@@ -107,9 +112,9 @@ def whole(answer: bytes) -> bool:
 def ask(opened: socket.socket, sent: bytes) -> bytes:
     """Send one request; answers the body. Raises ``RuntimeError`` when its status is not one of success."""
     opened.sendall(sent)
-    answer = opened.recv(_MORE)
+    answer = _received(opened)
     while not whole(answer):
-        answer += opened.recv(_MORE)
+        answer += _received(opened)
     if answer[9:10] != b"2":
         raise RuntimeError(answer[9:600].decode(errors="replace"))
     return answer.partition(b"\r\n\r\n")[2]
@@ -137,9 +142,7 @@ def streaming(port: int, key: str, body: bytes) -> Callable[[], Answers]:
 def _until_the_end(opened: socket.socket) -> Iterator[bytes]:
     last = b""
     while not last.endswith(b"0\r\n\r\n"):  # the empty chunk that ends a chunked answer
-        received = opened.recv(_MORE)
-        if not received:
-            raise RuntimeError("the server closed the connection")
+        received = _received(opened)
         last = last[-8:] + received
         yield received
 

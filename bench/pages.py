@@ -21,7 +21,7 @@ from bench import clones
 from bench.client import ask, connected, posts, request
 from bench.common import Better, Goal, Row, Size, compared, row_of
 from bench.databases import NAMES, connect, kind_of
-from bench.machine import WORKERS, Ground, ground
+from bench.machine import WORKERS, Ground, cpu, ground
 from bench.measured import asked
 from bench.synthetic import bodies
 
@@ -44,19 +44,20 @@ def measure(size: Size) -> list[Row]:
 
 def _on(place: Ground, kind: str, size: Size) -> Iterator[Row]:
     address = place.database(kind)
-    served = place.service(address)
+    served, postmaster = place.service(address), place.postmaster if kind == "postgresql" else 0
     place.wait()
-    with closing(connected(served.port)) as opened:
-        asked(served, posts(bodies(FEW), key=served.key), clients=WORKERS)
-        patient, identifier = _fill(address, size.of(2_000, 100_000, 2_000_000))
-        reader = Reader(opened, served.key)
-        for name, path, where in (
-            ("everybody", f"/v1/flags?limit={PAGE}", ""),
-            ("one patient", f"/v1/patients/{identifier}/flags?limit={PAGE}", f"WHERE patient_id = '{patient}'"),
-        ):
-            deep = _deep(address, where)
-            turns = reader.turns(path, deep, rounds=size.of(5, 40, 200))
-            yield _row(f"history of {name}, {NAMES[kind]}: page at flag {deep.above:,} / first page", turns)
+    asked(served, posts(bodies(FEW), key=served.key), clients=WORKERS)
+    patient, identifier = _fill(address, size.of(2_000, 100_000, 2_000_000))
+    for name, path, where in (
+        ("everybody", f"/v1/flags?limit={PAGE}", ""),
+        ("one patient", f"/v1/patients/{identifier}/flags?limit={PAGE}", f"WHERE patient_id = '{patient}'"),
+    ):
+        deep = _deep(address, where)
+        before = cpu(served.process.pid), cpu(postmaster)
+        with closing(connected(served.port)) as opened:
+            turns = Reader(opened, served.key).turns(path, deep, rounds=size.of(5, 40, 200))
+        taken = cpu(served.process.pid) - before[0], cpu(postmaster) - before[1]
+        yield _row(f"history of {name}, {NAMES[kind]}: page at flag {deep.above:,} / first page", turns, taken)
 
 
 def _fill(address: str, flags: int) -> tuple[str, str]:
@@ -138,10 +139,12 @@ def _moved(link: str, place: Deep) -> str:
     return f"{parts.path}?{urlencode(query, doseq=True)}"
 
 
-def _row(what: str, turns: Sequence[Turn]) -> Row:
+def _row(what: str, turns: Sequence[Turn], taken: tuple[float, float]) -> Row:
     size = max(1, len(turns) // ROUNDS)
     rounds = [turns[place : place + size] for place in range(0, len(turns), size)]
     deep = [statistics.median(turn.deep for turn in each) for each in rounds]
     first = [statistics.median(turn.first for turn in each) for each in rounds]
     work = sum(turn.shown[0] for turn in turns), sum(turn.shown[1] for turn in turns)
-    return row_of(what, compared(deep, first), PAGES, unit="ms", work=work)
+    server, database = (1000 * seconds / len(turns) / 2 for seconds in taken)
+    limit = f"ms of processor for a page: server {server:.2f}, database {database:.2f}"
+    return row_of(what, compared(deep, first), PAGES, unit="ms", limit=limit, work=work)

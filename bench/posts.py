@@ -111,7 +111,8 @@ def _found(address: str, flags: str) -> int:
 
 
 def _contest(contest: Contest, size: Size) -> Iterator[Row]:
-    contest.turn(size.of(CLIENTS, 200, 1000))  # everything is warm afterwards
+    if size is not Size.SMOKE:
+        contest.turn(size.of(0, 200, 1000))  # everything is warm afterwards
     turns = [contest.turn(size.of(CLIENTS, 600, 3000)) for _ in range(size.of(1, 3, 5))]
     ours = [turn.ours for turn in turns]
     hello = [turn.hello for turn in turns]
@@ -139,12 +140,14 @@ def _tail(ours: Sequence[Measured]) -> Row:
 
 def _other_clients(contest: Contest, size: Size) -> Iterator[Row]:
     """Fewer clients, and SQLite, beside hello-world with as many clients."""
-    yield from _with_clients(contest, contest.ours, size, kind="postgresql")
-    yield from _with_clients(contest, contest.on_sqlite, size, kind="sqlite")
+    fewer, all_ = size.of((1,), (1, 8), (1, 8)), size.of((8,), (1, 8, CLIENTS), (1, 8, CLIENTS))
+    yield from _with_clients(contest, size, kind="postgresql", numbers=fewer)
+    yield from _with_clients(contest, size, kind="sqlite", numbers=all_)
 
 
-def _with_clients(contest: Contest, ours: Served, size: Size, *, kind: str) -> Iterator[Row]:
-    numbers, database = {"postgresql": ((1, 8), contest.postmaster), "sqlite": ((1, 8, CLIENTS), 0)}[kind]
+def _with_clients(contest: Contest, size: Size, *, kind: str, numbers: Sequence[int]) -> Iterator[Row]:
+    ours = contest.ours if kind == "postgresql" else contest.on_sqlite
+    database = contest.postmaster if kind == "postgresql" else 0
     count, rounds = size.of(CLIENTS, 150, 1000), size.of(1, 1, 3)
     sent = iter(posts(bodies(count * (1 + rounds * len(numbers)), first=contest.next_patient), key=ours.key))
     asked(ours, list(islice(sent, count)), clients=CLIENTS)  # it is warm afterwards
