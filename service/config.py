@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import SplitResult, urlsplit
 
 from marshmallow import Schema, ValidationError, fields
+
+from service import settings_text
 
 PREFIX = "LAB_ALERTS_"
 FILE_SUFFIX = "_FILE"
@@ -31,9 +32,6 @@ SQLITE_WORKERS = 2
 # (or "lab-alerts-db") would otherwise look like a wrong setting of ours and stop the start.
 _SERVICE_LINK_NAME = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
 _SERVICE_LINK_VALUE = re.compile(r"(tcp|udp|sctp)://")
-
-_POSTGRESQL = re.compile(r"(?:postgresql|postgres|postgresql\+psycopg)://(.+)", re.DOTALL)
-_POSTGRESQL_REST = re.compile(r"(?:[^@]*@)?(?:[^@/?:]*|\[[0-9a-fA-F:.]+\])(?::\d+)?/[^@/?]+(?:\?\S*)?")
 
 
 class SettingsError(Exception):
@@ -55,81 +53,6 @@ class SettingRow:
     secret: bool
 
 
-class _Odd(ValueError):
-    """A value is not accepted; the text says what is wrong, never the value itself."""
-
-
-def _whole(text: str, low: int, high: int) -> int:
-    # int() alone would also take " 1", "1_0" and digits of other scripts.
-    if not re.fullmatch(r"[0-9]{1,12}", text):
-        raise _Odd("is not a whole number")
-    if not low <= int(text) <= high:
-        raise _Odd("is out of range")
-    return int(text)
-
-
-def _switch(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise _Odd("is neither true nor false")
-    return text.lower() == "true"
-
-
-def _choice(text: str, choices: tuple[str, ...]) -> str:
-    if text.lower() not in choices:
-        raise _Odd("is not one of the choices")
-    return text.lower()
-
-
-def _database_url(text: str) -> str:
-    if text.startswith("sqlite:"):
-        return _sqlite_url(text)
-    match = _POSTGRESQL.fullmatch(text)
-    if match is None:
-        raise _Odd("is not a database address that this program knows")
-    if not _POSTGRESQL_REST.fullmatch(match[1]):
-        raise _Odd("is not user:password@host:port/name (in a password write @ as %40)")
-    return f"postgresql+psycopg://{match[1]}"
-
-
-def _sqlite_url(text: str) -> str:
-    if text != "sqlite://" and not re.fullmatch(r"sqlite:///[^?\x00-\x1f]+", text):
-        raise _Odd("needs three slashes before a relative path, four before an absolute one")
-    return text
-
-
-def _host_and_port(text: str) -> str:
-    match = re.fullmatch(r"(?:[A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})", text)
-    if match is None:
-        raise _Odd("is not host:port")
-    if not 1 <= int(match[1]) <= 65535:
-        raise _Odd("has a port out of range")
-    return text
-
-
-def _ruleset_name(text: str) -> str:
-    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", text):
-        raise _Odd("is not the name of a rule set")
-    return text
-
-
-def _public_url(text: str) -> str:
-    parts = _split(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise _Odd("is not an absolute http or https address")
-    if "@" in parts.netloc or parts.query or parts.fragment or re.search(r"\s", text):
-        raise _Odd("holds more than scheme, host, port and path")
-    return text.rstrip("/")
-
-
-def _split(text: str) -> SplitResult:
-    try:
-        parts = urlsplit(text)
-        _ = parts.port  # reading it is what checks it
-    except ValueError:
-        raise _Odd("is not an absolute http or https address") from None
-    return parts
-
-
 class _Read(fields.Field[Any]):
     """A marshmallow field around one reading function, which says what is accepted when the reading fails."""
 
@@ -140,16 +63,9 @@ class _Read(fields.Field[Any]):
 
     def _deserialize(self, value: str, *_: object, **__: object) -> object:
         try:
-            return self._read(_not_empty(value))
-        except _Odd as odd:
+            return self._read(settings_text.not_empty(value))
+        except settings_text.Odd as odd:
             raise ValidationError(f"{odd}; accepted: {self.accepts}") from odd
-
-
-def _not_empty(text: str) -> str:
-    # Taking an empty variable for "not set" would quietly put a production service on the default database.
-    if not text:
-        raise _Odd("is set but empty (remove it to have the default)")
-    return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,17 +89,17 @@ def _number(default: int, meaning: str, *, low: int, high: int) -> Any:
     return _setting(
         default,
         meaning,
-        read=lambda text: _whole(text, low, high),
+        read=lambda text: settings_text.whole(text, low, high),
         accepts=f"whole numbers from {low} to {high}",
     )
 
 
 def _flag(default: bool, meaning: str) -> Any:
-    return _setting(default, meaning, read=_switch, accepts="true or false")
+    return _setting(default, meaning, read=settings_text.switch, accepts="true or false")
 
 
 def _one_of(default: str, meaning: str, *choices: str) -> Any:
-    return _setting(default, meaning, read=lambda text: _choice(text, choices), accepts=", ".join(choices))
+    return _setting(default, meaning, read=lambda text: settings_text.choice(text, choices), accepts=", ".join(choices))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +112,7 @@ class Settings:
     database_url: str = _setting(
         "sqlite:///var/lab-alerts.db",
         "Where everything is kept. A secret, because it may hold a password.",
-        read=_database_url,
+        read=settings_text.database_url,
         accepts="sqlite:///relative/path, sqlite:////absolute/path or postgresql://user:password@host:port/name",
         secret=True,
     )
@@ -212,7 +128,7 @@ class Settings:
     bind: str = _setting(
         "127.0.0.1:8000",
         "Address to listen on. When it is not set and PORT is, 0.0.0.0 on that port.",
-        read=_host_and_port,
+        read=settings_text.host_and_port,
         accepts="host:port",
     )
     workers: int = _number(
@@ -253,13 +169,13 @@ class Settings:
     ruleset: str = _setting(
         "blood-findings-1",
         "The rule set that judges what comes in.",
-        read=_ruleset_name,
+        read=settings_text.ruleset_name,
         accepts="small letters, digits and hyphens",
     )
     public_url: str | None = _setting(
         None,
         "Address under which others reach the service; used in links.",
-        read=_public_url,
+        read=settings_text.public_url,
         accepts="an absolute http or https address",
     )
     trusted_proxies: int = _number(
@@ -345,8 +261,8 @@ def _given(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     faults = list(_read_files(given))
     if BIND not in given and PORT in environ:
         try:
-            given[BIND] = f"0.0.0.0:{_whole(_not_empty(environ[PORT]), 1, 65535)}"
-        except _Odd as odd:
+            given[BIND] = f"0.0.0.0:{settings_text.whole(settings_text.not_empty(environ[PORT]), 1, 65535)}"
+        except settings_text.Odd as odd:
             faults.append(f"{PORT}: {odd}; accepted: whole numbers from 1 to 65535")
     return given, faults
 
@@ -369,18 +285,18 @@ def _read_files(given: dict[str, str]) -> Iterator[str]:
             continue
         try:
             given[name] = _content(path)
-        except _Odd as odd:
+        except settings_text.Odd as odd:
             yield f"{variable}: {odd}; accepted: the path of a readable text file"
 
 
 def _content(path: str) -> str:
     try:
         # Editors end a file with a line end, which is no part of the secret.
-        return Path(_not_empty(path)).read_text(encoding="utf-8").rstrip("\r\n")
+        return Path(settings_text.not_empty(path)).read_text(encoding="utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
-        raise _Odd("names a file that is not UTF-8 text") from None
+        raise settings_text.Odd("names a file that is not UTF-8 text") from None
     except OSError as error:
-        raise _Odd(f"names a file that cannot be read ({error.strerror})") from None
+        raise settings_text.Odd(f"names a file that cannot be read ({error.strerror})") from None
 
 
 def _told(error: ValidationError) -> Iterator[str]:

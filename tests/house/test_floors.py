@@ -18,6 +18,7 @@ FLOORS = (
     ("service.flows",),
     ("service.catalogue", "service.formats", "service.storage", "service.delivery", "service.logs"),
     ("service.domain", "service.config"),
+    ("service.settings_text",),
     ("service",),
 )
 
