@@ -6,7 +6,7 @@ verdict again without the walk.
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from service.domain import explain
 from service.domain.analytes import Analyte
@@ -69,7 +69,7 @@ def appraise(held: Held, kind: Kind, rulebook: Rulebook) -> Verdict:
     sent = held.result
     place = _place(held, sent)
     ground: Ground | None = kind.grounds.get(place)
-    if ground is None:
+    if ground is None or sent.absent is not None or sent.upper is not None:
         return _walk(held, kind, rulebook, place=place)
     words = ground.number, sent.text, sent.comparator, held.status is _PRELIMINARY
     given = rulebook.memory.verdicts.get(words) or rulebook.memory.older(words)
@@ -84,12 +84,12 @@ def _place(held: Held, sent: Result) -> Hashable:
     range_ = sent.range
     if range_ is None:
         return held.analyte, held.ruleset, sent.unit
-    return held.analyte, held.ruleset, sent.unit, range_.low, range_.high, range_.unit
+    return held.analyte, held.ruleset, sent.unit, range_.low, range_.high, range_.unit, range_.unclear
 
 
 def _walk(held: Held, kind: Kind, rulebook: Rulebook, *, place: Hashable) -> Verdict:
     ground: Ground | None = kind.grounds.get(place)
-    if ground is not None and isinstance(ground.by, Yardstick):
+    if ground is not None and isinstance(ground.by, Yardstick) and held.result.absent is None:
         read = _read(held, ground.by.analyte, ground.by.unit)
     else:
         read = read_value(held, rulebook)
@@ -98,7 +98,8 @@ def _walk(held: Held, kind: Kind, rulebook: Rulebook, *, place: Hashable) -> Ver
     ground = ground or _new_ground(held, read, kind, rulebook=rulebook, place=place)
     by, sent = ground.by, held.result
     verdict = by if isinstance(by, Verdict) else _decide(held, new_case(result=sent, measured=read.measured, by=by))
-    if ground.number and len(sent.text) <= LONGEST:
+    # What lies between two numbers is rarely said, and its words alone do not tell what it is.
+    if ground.number and len(sent.text) <= LONGEST and sent.upper is None:
         words = ground.number, sent.text, sent.comparator, held.status is _PRELIMINARY
         rulebook.memory.keep(words, (sent.number, verdict))
     return verdict
@@ -151,6 +152,9 @@ def read_value(held: Held, rulebook: Rulebook) -> Read | Verdict:
     if held.analyte is None:
         return _unmapped(held, rulebook)
     analyte = rulebook.analytes[held.analyte]
+    if held.result.absent is not None:
+        why = f"there is no value of {analyte.key}: {held.result.absent}"
+        return not_judged(held, Reason.VALUE_ABSENT, why)
     unit = analyte.units.find(held.result.unit)
     if unit is None:
         why = f"{held.result.unit!r} is not a unit of {analyte.key}"
@@ -166,17 +170,20 @@ def _read(held: Held, analyte: Analyte, unit: Unit) -> Read | Verdict:
         why = f"the comparator {held.result.comparator!r} says nothing that can be compared"
         return not_judged(held, Reason.COMPARATOR_UNUSABLE, why, hint="usable comparators: <, <=, >=, >")
     measured = new_measured(number=EXACT.multiply(held.result.number, unit.factor), comparator=comparator)
+    if (upper := held.result.upper) is not None:
+        measured = replace(measured, upper=EXACT.multiply(upper, unit.factor))
     read = new_read(analyte=analyte, unit=unit, measured=measured)
     return read if analyte.plausible.may_hold(read.measured) else _implausible(held, analyte)
 
 
 def _unmapped(held: Held, rulebook: Rulebook) -> Verdict:
-    name, code = held.result.analyte, held.result.code
+    name = held.result.analyte
     if name is not None:
         near = rulebook.analytes.nearest(name)
         hint = f"did you mean {near!r}?" if near else "GET /v1/analytes lists the names"
         return not_judged(held, Reason.CODE_UNMAPPED, f"no analyte is called {name!r}", hint=hint)
-    seen = f"{code.code} of {code.system}" if code else "none"
+    codes = filter(None, (held.result.code, *held.result.other_codes))
+    seen = ", ".join(f"{code.code} of {code.system}" for code in codes) or "none"
     hint = "GET /v1/analytes lists the codes"
     return not_judged(held, Reason.CODE_UNMAPPED, f"no analyte has the code {seen}", hint=hint)
 

@@ -44,13 +44,19 @@ class Sentence:
     def of(self, case: Case) -> str:
         sent = as_sent(case.result)
         if self.converted:
-            sent = f"{sent} ({plain(case.measured.number)} {case.by.analyte.canonical_unit})"
+            sent = f"{sent} ({converted(case.measured)} {case.by.analyte.canonical_unit})"
         return f"{sent}{self.rest}"
 
 
 def as_sent(result: Result) -> str:
     """The value to the letter: ``<5 10*9/L``."""
     return f"{result.comparator}{result.text} {result.unit}"
+
+
+def converted(measured: Measured) -> str:
+    """The number, or the two numbers between which it lies, in plain digits."""
+    number = plain(measured.number)
+    return number if measured.upper is None else f"{number} to {plain(measured.upper)}"
 
 
 def _sentence(by: Yardstick, against: Decimal, rest: str) -> Sentence:
@@ -183,7 +189,7 @@ def _value_data(case: Case, factor: str) -> dict[str, object]:
         "comparator": case.result.comparator or None,
         "sent": case.result.text,
         "unit": case.result.unit,
-        "converted": plain(case.measured.number),
+        "converted": converted(case.measured),
         "canonical_unit": case.by.analyte.canonical_unit,
         "factor": factor,
     }

@@ -25,20 +25,26 @@ class Known:
         return Facts(sex=self.sex, born=self.born)
 
 
-def learn(known: Known, panel: Panel) -> Known:
-    """What is known after a panel. Its statements are as old as its issue, or else its collection.
-
-    A panel that only takes results back says nothing of the person: it may be somebody else's.
-    """
+def told(panel: Panel) -> Facts:
+    """What a panel says of the person. One that only takes results back says nothing: it may be somebody else's."""
     if panel.results and all(result.status.withdraws for result in panel.results):
-        return known
-    as_of = panel.issued_at or panel.collected_at
+        return Facts()
+    return Facts(sex=panel.patient.sex, born=panel.patient.born)
+
+
+def learn(known: Known, panel: Panel) -> Known:
+    """What is known after a panel. Its statements are as old as its issue, or else its collection."""
+    return learned(known, told(panel), panel.issued_at or panel.collected_at)
+
+
+def learned(known: Known, said: Facts, as_of: datetime) -> Known:
+    """What is known after a statement."""
     sex, sex_as_of = known.sex, known.sex_as_of
-    if panel.patient.sex is not Sex.UNKNOWN and _newer(as_of, sex_as_of):
-        sex, sex_as_of = panel.patient.sex, as_of
+    if said.sex is not Sex.UNKNOWN and _newer(as_of, sex_as_of):
+        sex, sex_as_of = said.sex, as_of
     born, born_as_of = known.born, known.born_as_of
-    if panel.patient.born is not None and _newer(as_of, born_as_of):
-        born, born_as_of = panel.patient.born, as_of
+    if said.born is not None and _newer(as_of, born_as_of):
+        born, born_as_of = said.born, as_of
     return Known(sex=sex, sex_as_of=sex_as_of, born=born, born_as_of=born_as_of)
 
 

@@ -5,6 +5,7 @@ version of the same result. Digests are kept: they are those of the JSON of what
 """
 
 import hashlib
+import json
 from decimal import Decimal
 from json.encoder import encode_basestring_ascii as quoted
 
@@ -43,11 +44,27 @@ def fingerprint(panel: Panel, result: Result) -> str:
     what = "null, null" if code is None else f"{quoted(code.system)}, {quoted(code.code)}"
     value = f"{quoted(result.comparator)}, {quoted(result.text)}, {quoted(result.unit)}, {quoted(result.status)}"
     limits = "null" if sent is None else f"[{_number(sent.low)}, {_number(sent.high)}, {_text(sent.unit)}]"
+    # What few senders say stands at the end, so that the digests of all others stay what they are.
+    rest = _rarely_said(result)
     return _digest(
         f"[{quoted(panel.collected_at.isoformat())}, "
         f"[{_fact(panel.pregnant)}, {_fact(panel.trimester)}, {_fact(panel.age_years)}], "
-        f"[{_text(result.analyte)}, {what}], [{value}, {_text(result.note)}], {limits}]"
+        f"[{_text(result.analyte)}, {what}], [{value}, {_text(result.note)}], {limits}{rest}]"
     )
+
+
+def _rarely_said(result: Result) -> str:
+    unclear = result.range.unclear if result.range else None
+    said = {
+        "codes": [[one.system, one.code] for one in result.other_codes],
+        "upper": None if result.upper is None else str(result.upper),
+        "absent": result.absent,
+        "promotes": result.promotes,
+        "interpretation": list(result.interpretation),
+        "unclear": unclear,
+    }
+    said = {name: one for name, one in said.items() if one}
+    return f", {json.dumps(said)}" if said else ""
 
 
 def _text(text: str | None) -> str:

@@ -78,6 +78,8 @@ def limits_for(
     A limit that no laboratory uses makes the range unusable on the ``deciding`` side. On the other side it is left
     out: a slip there must not keep a critical value from being judged.
     """
+    if sent is not None and sent.unclear is not None:
+        return Unusable(detail=sent.unclear, hint="send the one range that fits this patient, with its numbers")
     own = _laboratory(analyte, unit, sent=sent, deciding=deciding) if sent else {}
     if isinstance(own, Unusable):
         return own

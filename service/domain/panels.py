@@ -88,27 +88,42 @@ class Code:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentRange:
-    """The reference range that came with a result; the unit is the result's own unless it names another."""
+    """The reference range that came with a result; the unit is the result's own unless it names another.
+
+    ``unclear`` says why it cannot be told which range is meant, or what it says; there are no limits then.
+    """
 
     low: Decimal | None = field(default=None, repr=False)
     high: Decimal | None = field(default=None, repr=False)
     unit: str | None = None
+    unclear: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One result as sent. ``text`` is the value to the letter; ``number`` is None when it is not a number."""
+    """One result as sent. ``text`` is the value to the letter; ``number`` is None when it is not a number.
+
+    ``upper``: the value is known to lie between ``number`` and this, both included. ``absent``: there is no value, and
+    this is why (FHIR data-absent-reason); with ``promotes`` the value sent before stands, with the status of this one
+    (HL7 table 0085, U). ``other_codes`` name the same as ``code``. ``interpretation`` is the laboratory's own opinion
+    (HL7 v3 ObservationInterpretation): it is shown beside ours and decides nothing.
+    """
 
     pointer: str
     sender_id: str | None = None
     analyte: str | None = None
     code: Code | None = None
+    other_codes: tuple[Code, ...] = ()
     text: str = field(repr=False)
     number: Decimal | None = field(repr=False)
+    upper: Decimal | None = field(default=None, repr=False)
+    absent: str | None = None
+    promotes: bool = False
     comparator: str = field(default="", repr=False)
     unit: str
     range: SentRange | None = field(default=None, repr=False)
     status: Status = Status.FINAL
+    interpretation: tuple[str, ...] = field(default=(), repr=False)
     note: str | None = field(default=None, repr=False)
 
 

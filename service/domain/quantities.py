@@ -58,20 +58,23 @@ def plain(number: Decimal) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What a result says about the true value, in one unit."""
+    """What a result says about the true value, in one unit. With ``upper`` it lies between the number and that."""
 
     number: Decimal = field(repr=False)
     comparator: Comparator = field(default=Comparator.NONE, repr=False)
+    upper: Decimal | None = field(default=None, repr=False)
 
     @property
     def exact(self) -> bool:
         """Is it the number itself, and not only known to lie on one side of it?"""
-        return self.comparator is _NONE
+        return self.comparator is _NONE and self.upper is None
 
     def above(self, limit: Decimal) -> bool | None:
         """Is the true value above ``limit``? None when it may be or not."""
         if self.comparator is _NONE:
-            return self.number > limit
+            if self.upper is None or self.number > limit:
+                return self.number > limit
+            return False if self.upper <= limit else None
         if self.comparator is _MORE:
             return self.number >= limit or None
         if self.comparator is _AT_LEAST:
@@ -82,7 +85,9 @@ class Measured:
     def below(self, limit: Decimal) -> bool | None:
         """Is the true value below ``limit``? None when it may be or not."""
         if self.comparator is _NONE:
-            return self.number < limit
+            if self.upper is None or self.number >= limit:
+                return self.number < limit
+            return self.upper < limit or None
         if self.comparator is _LESS:
             return self.number <= limit or None
         if self.comparator is _AT_MOST:
@@ -91,7 +96,8 @@ class Measured:
 
     def times(self, factor: Decimal) -> "Measured":
         """The same in another unit; ``factor`` is positive and exact."""
-        return Measured(number=EXACT.multiply(self.number, factor), comparator=self.comparator)
+        upper = None if self.upper is None else EXACT.multiply(self.upper, factor)
+        return Measured(number=EXACT.multiply(self.number, factor), comparator=self.comparator, upper=upper)
 
 
 new_measured = drafted(Measured)

@@ -28,6 +28,7 @@ class Reason(StrEnum):
 
     CODE_UNMAPPED = "code_unmapped"
     UNIT_UNKNOWN = "unit_unknown"
+    VALUE_ABSENT = "value_absent"
     VALUE_NOT_NUMERIC = "value_not_numeric"
     COMPARATOR_UNUSABLE = "comparator_unusable"
     IMPLAUSIBLE = "implausible"

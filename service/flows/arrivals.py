@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from service.domain.analytes import LOINC, Analyte, Analytes
 from service.domain.errors import BadInput, Fault
 from service.domain.identity import fingerprint, identity
-from service.domain.panels import Panel, Result
+from service.domain.panels import Code, Panel, Result
 from service.domain.timeline import Held, Version, current
 from service.storage.results import KeptVersion
 
@@ -26,6 +26,7 @@ class Arrival:
     """
 
     held: Held
+    version: Version
     identity: str = field(repr=False)
     fingerprint: str
     current: bool
@@ -47,8 +48,15 @@ def _named(result: Result, analytes: Analytes) -> Analyte | None:
 
 
 def _coded(result: Result, analytes: Analytes) -> Analyte | None:
-    loinc = result.code is not None and result.code.system in LOINC_NAMES
-    return analytes.coded(result.code.code) if result.code is not None and loinc else None
+    """The analyte of the first code that names one."""
+    if not result.other_codes:
+        return _by_code(result.code, analytes)
+    found = (_by_code(code, analytes) for code in (result.code, *result.other_codes))
+    return next((one for one in found if one is not None), None)
+
+
+def _by_code(code: Code | None, analytes: Analytes) -> Analyte | None:
+    return analytes.coded(code.code) if code is not None and code.system in LOINC_NAMES else None
 
 
 def _contradictions(panel: Panel, analytes: Analytes) -> Iterator[Fault]:
@@ -114,7 +122,8 @@ def _arrival(
     print_ = fingerprint(panel, result)
     if not kept:
         held = _held(panel, result, key=new_id(), version=1, analyte=analyte, ruleset=ruleset)
-        return Arrival(held=held, identity=name, fingerprint=print_, current=True)
+        first = Version(number=1, status=result.status, issued_at=panel.issued_at)
+        return Arrival(held=held, version=first, identity=name, fingerprint=print_, current=True)
     # The same words issued at another time are another version: a correction may be corrected back.
     same = next((o for o in kept if (o.fingerprint, o.version.issued_at) == (print_, panel.issued_at)), None)
     number = same.version.number if same else len(kept) + 1
@@ -122,6 +131,7 @@ def _arrival(
     counts = current([*(one.version for one in kept if one is not same), same.version if same else version])
     return Arrival(
         held=_held(panel, result, key=kept[0].result, version=number, analyte=analyte, ruleset=ruleset),
+        version=version,
         identity=name,
         fingerprint=print_,
         current=same.current if same else counts is version,

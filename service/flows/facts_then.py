@@ -1,14 +1,14 @@
-"""What was known of a person after each panel, learned again from the messages as they came.
+"""What was known of a person after each panel, learned again from what each of them told.
 
-Law: it is learned by the very function by which intake learned it. From the first message on that is gone or cannot be
-read, nothing is said: what that one told is not guessed.
+Law: it is learned by the very function by which intake learned it. Of panels kept before it was noted what they tell,
+the messages are read again; from the first one on that is gone or cannot be read, nothing is said: it is not guessed.
 """
 
 import io
 from collections.abc import Iterable, Iterator
 
 from service.domain.errors import BadInput
-from service.domain.facts import Known, learn
+from service.domain.facts import Known, learn, learned
 from service.domain.panels import Panel
 from service.domain.timeline import Facts
 from service.formats import csv_rows, native, ndjson
@@ -19,9 +19,15 @@ def facts_after(messages: Iterable[KeptMessage]) -> Iterator[tuple[KeptMessage, 
     """Each message with the facts as known after it; None from the first unreadable one on."""
     known: Known | None = Known()
     for message in messages:
-        panel = None if known is None else _read(message)
-        known = None if known is None or panel is None else learn(known, panel)
+        known = None if known is None else _learned(known, message)
         yield message, known.facts if known else None
+
+
+def _learned(known: Known, message: KeptMessage) -> Known | None:
+    if message.told is not None:
+        return learned(known, message.told, message.as_of)
+    panel = _read(message)
+    return None if panel is None else learn(known, panel)
 
 
 def _read(message: KeptMessage) -> Panel | None:

@@ -14,6 +14,7 @@ from service.domain.episodes import Episode
 from service.domain.facts import Known, learn
 from service.domain.judge import Judgement
 from service.domain.panels import Panel
+from service.domain.timeline import Held
 from service.flows.arrivals import Arrival, arrivals, identities
 from service.flows.means import Means
 from service.flows.remembering import Remembering
@@ -28,13 +29,15 @@ from service.storage.results import KeptVersion
 class Order:
     """A panel that shall be taken in, with the analyte and the identity of each of its results.
 
-    ``remembering``: the answer shall be the same when the same is sent again.
+    ``remembering``: the answer shall be the same when the same is sent again. ``message_id``: the name under which
+    the message is kept already, when it brings several panels.
     """
 
     panel: Panel = field(repr=False)
     message: Message
     names: tuple[tuple[str | None, str], ...] = field(repr=False)
     remembering: Remembering | None = None
+    message_id: str | None = None
 
     @property
     def who(self) -> Who:
@@ -78,36 +81,76 @@ class Incoming:
         return newer and same_facts and not any(one.known for one in self.arrivals)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """All that counts of one patient: the results by key, and the whole judgement as it is kept."""
+
+    held: Mapping[str, Held] = field(repr=False)
+    judgement: Judgement = field(repr=False)
+
+
 class AtHand:
     """One patient while a transaction lasts: what was read, and what the panels taken in since have made of it.
 
-    ``waits``: what is at hand is not enough to take in more of this patient before it is written.
+    ``standing`` is where newer results carry on. ``picture`` is there once a result was not newer, until one is. While
+    it ``waits``, what is at hand is not enough to take in more of this patient before it is written.
     """
 
     def __init__(
         self, patient: KeptPatient | None, versions: Mapping[str, Sequence[KeptVersion]], standing: Judgement
     ) -> None:
         self.patient, self.standing = patient, standing
+        self.picture: Picture | None = None
         self.waits = False
-        self._versions = versions
+        self._versions = dict(versions)
         self._brought: set[str] = set()
+
+    def must_wait(self, order: Order) -> bool:
+        """Does the panel touch what is not written yet?"""
+        return self.waits or not self._brought.isdisjoint(name for _, name in order.names)
 
     def meets(self, order: Order, *, ruleset: str) -> Incoming | None:
         """The panel beside what is at hand; None when that is not enough to take it in now."""
-        if self.waits or not self._brought.isdisjoint(name for _, name in order.names):
-            return None
         brought = arrivals(order.panel, order.names, kept=self._versions, ruleset=ruleset, new_id=_new_result)
         known = learn(self.patient.known if self.patient else Known(), order.panel)
         incoming = Incoming(order=order, patient=self.patient, known=known, arrivals=brought)
         # Beside rows that are not written yet only something newer can be judged.
         return incoming if incoming.only_newer or not self._brought else None
 
-    def carried_on(self, incoming: Incoming, patient: KeptPatient, episodes: Iterable[Episode]) -> None:
-        """A panel was taken in; ``episodes`` are those of the patient, named."""
-        self.patient = patient
+    def counting(self, identity: str) -> tuple[str, int] | None:
+        """The version of a result that counts, by result and number."""
+        kept = self._versions.get(identity, ())
+        return next(((one.result, one.version.number) for one in kept if one.current), None)
+
+    def carried_on(self, incoming: Incoming, patient: KeptPatient, episodes: Iterable[Episode], *, panel: str) -> None:
+        """A panel was taken in under a name; ``episodes`` are those of the patient, named."""
+        self.patient, self.picture = patient, None
         lasting = (replace(one, flags=()) for one in episodes if one.open)
         self.standing = Judgement(episodes=tuple(sorted(lasting, key=judgements.by_time)))
-        self._brought.update(name for _, name in incoming.order.names)
+        for one in incoming.arrivals:
+            self._brought.add(one.identity)
+            if not one.duplicate:
+                self._versions[one.identity] = _versions_with(one, self._versions.get(one.identity, ()), panel)
+
+    def written(self) -> None:
+        """All that was taken in so far is written."""
+        self.waits = False
+        self._brought.clear()
+
+
+def _versions_with(arrival: Arrival, kept: Sequence[KeptVersion], panel: str) -> Sequence[KeptVersion]:
+    """The versions of a result after another one came, as they are kept."""
+    held = arrival.held
+    counts = held.version if arrival.current else arrival.revives
+    new = KeptVersion(
+        result=held.key,
+        panel=panel,
+        version=arrival.version,
+        current=arrival.current,
+        fingerprint=arrival.fingerprint,
+    )
+    before = kept if counts is None else [replace(one, current=one.version.number == counts) for one in kept]
+    return [*before, new]
 
 
 def _new_result() -> str:
@@ -117,6 +160,8 @@ def _new_result() -> str:
 def at_hand(connection: Connection, orders: Sequence[Order], *, now: datetime, lock: bool) -> Mapping[Who, AtHand]:
     """The patients of some orders. With ``lock`` they are kept from now on, and no one else writes of them."""
     wanted = {one.who for one in orders}
+    if not wanted:
+        return {}
     found = patients.lock(connection, wanted, now=now) if lock else patients.find(connection, wanted)
     ids = {who: one.id for who, one in found.items() if one.last_collected_at is not None}
     names = {(ids[one.who], name) for one in orders if one.who in ids for _, name in one.names}

@@ -109,12 +109,16 @@ def _told_of_episode(change: Change, named: Named) -> Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Occasion:
-    """On what occasion something is kept: which patient, by which panel of which source, and when."""
+    """On what occasion something is kept: which patient, by which panel of which source, and when.
+
+    ``test``: the events are marked, so that nobody is told of them.
+    """
 
     patient: str
     panel: str
     source: str
     now: datetime
+    test: bool = False
 
 
 def keep(writes: Writes, named: Named, on: Occasion, *, means: Means) -> None:
@@ -189,6 +193,8 @@ def _joined(named: Named, episode: Episode, former: Episode | None) -> Iterator[
 
 def _event(one: Told, on: Occasion) -> Event:
     data = {name: getattr(one, name) for name in ("finding", "severity", "flag", "episode", "by", "late")}
+    if on.test:
+        data["test"] = True
     return Event(
         id=new_id("evt"),
         type=one.type,

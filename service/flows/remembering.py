@@ -31,21 +31,15 @@ class Memory:
     """What is remembered of the requests of one transaction."""
 
     def __init__(self, found: Mapping[Name, Remembered]) -> None:
-        self._found = found
-        self._begun: set[Name] = set()
-
-    def must_wait(self, wish: Remembering | None) -> bool:
-        """Is the same request being carried out in this transaction?"""
-        return wish is not None and wish.claim.name in self._begun
+        self._found = dict(found)
 
     def recall(self, wish: Remembering | None) -> Receipt | None:
         """What was answered before. Raises ``BadInput`` when that was the answer to another request."""
         found = None if wish is None else self._found.get(wish.claim.name)
         if wish is None or found is None:
             return None
-        if found.fingerprint != wish.claim.fingerprint:
-            raise BadInput([_REUSED], kind="idempotency-key-reused")
-        return Receipt(id=None, duplicate=True, ruleset="", items=(), flags=(), answer=found.answer, recalled=True)
+        answer = recalled(wish.claim, found)
+        return Receipt(id=None, duplicate=True, ruleset="", items=(), flags=(), answer=answer, recalled=True)
 
     def keep(self, wish: Remembering | None, receipt: Receipt, writes: Writes, *, now: datetime) -> Receipt:
         """The receipt with its answer, which is remembered from now on."""
@@ -53,8 +47,16 @@ class Memory:
             return receipt
         answer = wish.render(receipt)
         idempotency.keep(writes, wish.claim, answer, now=now, until=wish.until)
-        self._begun.add(wish.claim.name)
+        # The same again in this transaction has the same answer: neither is given before both are kept.
+        self._found[wish.claim.name] = Remembered(fingerprint=wish.claim.fingerprint, answer=answer)
         return replace(receipt, answer=answer)
+
+
+def recalled(claim: Claim, found: Remembered) -> Answer:
+    """What was answered to a request before. Raises ``BadInput`` when that was another one."""
+    if found.fingerprint != claim.fingerprint:
+        raise BadInput([_REUSED], kind="idempotency-key-reused")
+    return found.answer
 
 
 _REUSED = Fault(

@@ -154,6 +154,10 @@ def _result(sent: Any, pointer: str, of_panel: Status) -> Any:
     made.range = None if (one := sent.get("reference_range")) is None else _range(one)
     made.status = of_panel if (one := sent.get("status")) is None else _STRICTER[of_panel][_known_status(one)]
     made.note = None if (one := sent.get("note")) is None else _note(one)
+    # What only other formats say.
+    made.other_codes = made.interpretation = ()
+    made.upper = made.absent = None
+    made.promotes = False
     made.__class__ = Result
     return made
 

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from service.domain.errors import NotFound
+from service.domain.facts import told
 from service.domain.panels import Panel
 from service.storage.tables import inbox, panels
 from service.storage.writes import Writes
@@ -17,7 +18,10 @@ from service.storage.writes import Writes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A message as it came in: the bytes, what they are, and who sent them under which request."""
+    """A message as it came in: the bytes, what they are, and who sent them under which request.
+
+    ``test``: it is only a trial of the sender's, and nobody is told of what it brings about.
+    """
 
     body: bytes = field(repr=False)
     content_type: str
@@ -25,6 +29,7 @@ class Message:
     key_id: str | None = None
     request_id: str | None = None
     received_at: datetime
+    test: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +74,15 @@ def keep_message(writes: Writes, message_id: str, message: Message) -> None:
         "key_id": message.key_id,
         "request_id": message.request_id,
         "content_type": message.content_type,
+        "test": message.test,
         "body": message.body,
     }
     writes.add(inbox, row)
 
 
 def keep_panel(writes: Writes, panel: Panel, *, kept: KeptPanel, message_id: str) -> None:
-    """Keep a panel with the list of its items."""
+    """Keep a panel with the list of its items, and what it said of the person."""
+    said = told(panel)
     row = {
         "patient_id": kept.patient_id,
         "id": kept.id,
@@ -88,6 +95,8 @@ def keep_panel(writes: Writes, panel: Panel, *, kept: KeptPanel, message_id: str
         "pregnant": panel.pregnant,
         "trimester": panel.trimester,
         "age_years": panel.age_years,
+        "told_sex": said.sex.value,
+        "told_born": said.born,
         "note": panel.note,
         "items": [item.as_data() for item in kept.items],
     }

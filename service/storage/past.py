@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select, true
+from sqlalchemy import ColumnElement, Connection, Row, case, func, select, true
 
 from service.domain.errors import NotFound
 from service.domain.panels import Status
-from service.domain.timeline import Held, Version, current
+from service.domain.people import Sex
+from service.domain.timeline import Facts, Held, Version, current
 from service.storage.results import held
 from service.storage.tables import flags, inbox, outbox, panels, results, verdicts
 
@@ -23,10 +24,15 @@ CHUNK = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptMessage:
-    """The bytes that brought a panel; None where they are not kept any more."""
+    """What a panel told of the person, and as of when; None where it was kept before that was noted.
+
+    Beside it the bytes that brought the panel; None where they are not kept any more.
+    """
 
     panel: str
     received_at: datetime
+    told: Facts | None = field(repr=False)
+    as_of: datetime = field(repr=False)
     content_type: str | None
     body: bytes | None = field(repr=False)
 
@@ -83,11 +89,22 @@ def _version(row: Row[Any]) -> Version:
 def messages(connection: Connection, patient_id: str, *, before: str | None = None) -> Iterator[KeptMessage]:
     """What brought each panel of a patient, in the order in which it was kept; of those ``before`` one, if given."""
     joined = panels.outerjoin(inbox, inbox.c.id == panels.c.inbox_id)
-    columns = (panels.c.id, panels.c.received_at, inbox.c.content_type, inbox.c.body)
+    c = panels.c
+    own = (c.id, c.received_at, c.collected_at, c.issued_at, c.told_sex, c.told_born)
+    # The bytes are read only of what was kept before it was noted what a panel tells.
+    body = case((c.told_sex.is_(None), inbox.c.body))
+    columns: list[Any] = [*own, inbox.c.content_type, body.label("body")]
     wanted = (panels.c.patient_id == patient_id) & _before(panels.c.id, before)
     statement = select(*columns).select_from(joined).where(wanted).order_by(panels.c.id)
     for row in connection.execute(statement):
-        yield KeptMessage(panel=row.id, received_at=row.received_at, content_type=row.content_type, body=row.body)
+        yield KeptMessage(
+            panel=row.id,
+            received_at=row.received_at,
+            told=None if row.told_sex is None else Facts(sex=Sex(row.told_sex), born=row.told_born),
+            as_of=row.issued_at or row.collected_at,
+            content_type=row.content_type,
+            body=row.body,
+        )
 
 
 def _before(panel: ColumnElement[str], name: str | None) -> ColumnElement[bool]:

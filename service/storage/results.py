@@ -5,7 +5,7 @@ Law: a version is never changed once kept; only which version is the current one
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -125,7 +125,7 @@ def held(row: Row[Any]) -> Held:
     return Held(
         key=row.id,
         version=row.version,
-        result=_result(row),
+        result=_result(row) if row.besides is None else _with_besides(_result(row), row.besides),
         analyte=row.analyte,
         status=Status(row.status),
         collected_at=row.collected_at,
@@ -150,6 +150,34 @@ def _result(row: Row[Any]) -> Result:
         status=Status(row.status),
         note=row.note,
     )
+
+
+def _with_besides(result: Result, besides: Mapping[str, Any]) -> Result:
+    """A result with what few senders say, as ``_besides`` wrote it."""
+    upper, unclear = besides.get("upper"), besides.get("range_unclear")
+    return replace(
+        result,
+        number=_number(besides["number"]) if "number" in besides else result.number,
+        other_codes=tuple(Code(system=system, code=code) for system, code in besides.get("other_codes", ())),
+        upper=_number(upper),
+        absent=besides.get("absent"),
+        interpretation=tuple(besides.get("interpretation", ())),
+        range=SentRange(unclear=unclear) if unclear else result.range,
+    )
+
+
+def _besides(result: Result) -> dict[str, Any] | None:
+    """What few senders say of a result; None where it says none of it."""
+    ranged = result.upper is not None
+    said = {
+        "other_codes": [[code.system, code.code] for code in result.other_codes],
+        "number": str(result.number) if ranged else None,
+        "upper": str(result.upper) if ranged else None,
+        "absent": result.absent,
+        "interpretation": list(result.interpretation),
+        "range_unclear": result.range.unclear if result.range else None,
+    }
+    return {name: one for name, one in said.items() if one} or None
 
 
 def _number(text: str | None) -> Decimal | None:
@@ -189,6 +217,7 @@ def _values(patient_id: str, new: NewVersion) -> dict[str, Any]:
         "range_unit": sent.unit,
         "status": held.status.value,
         "note": result.note,
+        "besides": _besides(result),
         "collected_at": held.collected_at,
         "issued_at": new.issued_at,
         "pregnant": held.pregnant,

@@ -32,6 +32,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -93,6 +94,7 @@ inbox = Table(
     Column("key_id", Text),
     Column("request_id", Text),
     _required("content_type"),
+    _required("test", Boolean, server_default=false()),
     _required("body", LargeBinary),
     Index("ix_inbox_received_at", "received_at"),
 )
@@ -129,6 +131,8 @@ panels = Table(
     Column("pregnant", Boolean),
     Column("trimester", Integer),
     Column("age_years", Integer),
+    Column("told_sex", Text),
+    Column("told_born", Date),
     Column("note", Text),
     _required("items", JSON),
     CheckConstraint("trimester BETWEEN 1 AND 3", name="trimester"),
@@ -159,6 +163,7 @@ results = Table(
     Column("range_unit", Text),
     _required("status"),
     Column("note", Text),
+    Column("besides", JSON(none_as_null=True)),
     _required("collected_at", Instant),
     Column("issued_at", Instant),
     Column("pregnant", Boolean),

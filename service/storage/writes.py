@@ -6,7 +6,7 @@ rows there are for it; PostgreSQL gets all new rows of all tables in one.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Set
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
@@ -67,6 +67,10 @@ class Writes:
     """New rows, changes that come before them and changes that come after them."""
 
     def __init__(self) -> None:
+        self._kept_notes: set[str] = set()
+        self._begin()
+
+    def _begin(self) -> None:
         self._new: dict[str, list[Row]] = {table.name: [] for table in _NEW}
         self._notes: dict[str, Row] = {}
         self._patients: dict[str, Row] = {}
@@ -90,12 +94,13 @@ class Writes:
 
     def note(self, note: Row) -> None:
         """A note that is kept from now on, if not before."""
-        self._notes[note["id"]] = note
+        if note["id"] not in self._kept_notes:
+            self._notes[note["id"]] = note
 
     @property
-    def note_ids(self) -> frozenset[str]:
-        """The notes that are kept with this."""
-        return frozenset(self._notes)
+    def note_ids(self) -> Set[str]:
+        """The notes that were written."""
+        return self._kept_notes
 
     def learned(self, patient: Row) -> None:
         """What is known of a patient now."""
@@ -121,7 +126,7 @@ class Writes:
         rows[len(rows)] = row
 
     def flush(self, connection: Connection) -> None:
-        """Write everything."""
+        """Write everything, and begin anew."""
         _run(connection, self._first)
         _run(connection, self._before)
         # In one order: two transactions that keep the same notes wait for each other, but never in a circle.
@@ -132,6 +137,8 @@ class Writes:
         else:
             self._write_each(connection)
         _run(connection, self._after)
+        self._kept_notes.update(self._notes)
+        self._begin()
 
     def _write_at_once(self, connection: Connection) -> None:
         rows = {name: rows for name, rows in self._new.items() if rows}

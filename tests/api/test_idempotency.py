@@ -173,7 +173,7 @@ def test_a_key_that_another_process_is_using_is_said_to_be_in_use(client, databa
         connection.execute(insert(idempotency_keys).values(**theirs, status=201, headers={}, body=b"", **times))
         return found
 
-    monkeypatch.setattr("service.flows.intake.memory", memory_then_theirs)
+    monkeypatch.setattr("service.flows.desk.memory", memory_then_theirs)
 
     answer = send(client)
 

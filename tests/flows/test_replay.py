@@ -20,6 +20,7 @@ from service.flows.replay import replay, replay_all
 from service.formats import csv_rows, ndjson
 from service.storage.panels import Message
 from service.storage.tables import flags, inbox
+from service.storage.tables import panels as panel_rows
 from tests.flows.build import NOW, WOMAN, Sender, alp, calcium, day, encoded, hemoglobin, panel, result
 
 
@@ -182,10 +183,15 @@ def test_a_flag_that_would_not_be_raised_again_says_how_its_result_ends(sender, 
     assert [(one.pointer, one.now) for one in replay(flag, means).differences] == [("", "flagged")]
 
 
+# As panels were kept before it was noted what each tells of the person.
+OLDER = update(panel_rows).values(told_sex=None)
+
+
 def test_without_the_messages_the_facts_known_now_are_used_and_it_is_said(sender, means, database):
     flag = sender.send(panel(hemoglobin("9.1"))).flags[0].flag.id
     with database.transaction() as connection:
         connection.execute(delete(inbox))
+        connection.execute(OLDER)
 
     found = replay(flag, means)
 
@@ -196,6 +202,7 @@ def test_a_message_that_cannot_be_read_any_more_is_as_one_that_is_gone(sender, m
     flag = sender.send(panel(hemoglobin("9.1"))).flags[0].flag.id
     with database.transaction() as connection:
         connection.execute(update(inbox).values(body=b"{}"))
+        connection.execute(OLDER)
 
     assert not replay(flag, means).facts_then
 

@@ -146,10 +146,20 @@ def ended_alone(sent, means, database):
     return before
 
 
-def test_a_correction_waits_until_what_it_corrects_is_kept(means, database):
-    sent = [panel(calcium("11.9")), panel(calcium("9.9"), status="corrected"), panel(hemoglobin("9.1"), on=1)]
+CORRECTED = [panel(calcium("11.9")), panel(calcium("9.9"), status="corrected"), panel(hemoglobin("9.1"), on=1)]
 
-    first, second, third = take_in_together(list(orders(sent, means)), means)
+
+def test_a_correction_comes_in_with_what_it_corrects(means, database):
+    taken = take_in_together(list(orders(CORRECTED, means)), means)
+
+    assert [outcomes(one)[0][0] for one in taken if one] == ["flagged", "clear", "flagged"]
+    assert row_counts(database)["panels"] == 3
+
+
+def test_what_needs_another_pass_waits_when_the_time_is_over(means, database, monkeypatch):
+    monkeypatch.setattr("service.flows.intake._SECONDS", 0)
+
+    first, second, third = take_in_together(list(orders(CORRECTED, means)), means)
 
     assert (first is not None, second, third) == (True, None, None)
     assert row_counts(database)["panels"] == 1
