@@ -55,6 +55,9 @@ def fingerprint(panel: Panel, result: Result) -> str:
 
 def _rarely_said(result: Result) -> str:
     unclear = result.range.unclear if result.range else None
+    often = result.upper is None and not result.promotes
+    if often and not (result.other_codes or result.interpretation or result.absent or unclear):
+        return ""
     said = {
         "codes": [[one.system, one.code] for one in result.other_codes],
         "upper": None if result.upper is None else str(result.upper),

@@ -42,6 +42,9 @@ class Held:
     ruleset: str
 
 
+new_held = drafted(Held)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collection:
     """All results of one patient that were collected at the same time, in whatever messages they came."""
@@ -80,6 +83,9 @@ class Version:
     number: int
     status: Status
     issued_at: datetime | None = None
+
+
+new_version = drafted(Version)
 
 
 def current(versions: Iterable[Version]) -> Version:

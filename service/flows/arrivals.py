@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from service.domain.analytes import LOINC, Analyte, Analytes
+from service.domain.drafts import drafted
 from service.domain.errors import BadInput, Fault
 from service.domain.identity import fingerprint, identity
 from service.domain.panels import Code, Panel, Result
-from service.domain.timeline import Held, Version, current
+from service.domain.timeline import Held, Version, current, new_held, new_version
 from service.storage.results import KeptVersion
 
 LOINC_NAMES = frozenset({LOINC, "urn:oid:2.16.840.1.113883.6.1", "LN", "LOINC"})
@@ -35,6 +36,9 @@ class Arrival:
     panel: str | None = None
     revives: int | None = None
     notice: str | None = None
+
+
+new_arrival = drafted(Arrival)
 
 
 def analyte_of(result: Result, analytes: Analytes) -> str | None:
@@ -122,14 +126,14 @@ def _arrival(
     print_ = fingerprint(panel, result)
     if not kept:
         held = _held(panel, result, key=new_id(), version=1, analyte=analyte, ruleset=ruleset)
-        first = Version(number=1, status=result.status, issued_at=panel.issued_at)
-        return Arrival(held=held, version=first, identity=name, fingerprint=print_, current=True)
+        first = new_version(number=1, status=result.status, issued_at=panel.issued_at)
+        return new_arrival(held=held, version=first, identity=name, fingerprint=print_, current=True)
     # The same words issued at another time are another version: a correction may be corrected back.
     same = next((o for o in kept if (o.fingerprint, o.version.issued_at) == (print_, panel.issued_at)), None)
     number = same.version.number if same else len(kept) + 1
-    version = Version(number=number, status=result.status, issued_at=panel.issued_at)
+    version = new_version(number=number, status=result.status, issued_at=panel.issued_at)
     counts = current([*(one.version for one in kept if one is not same), same.version if same else version])
-    return Arrival(
+    return new_arrival(
         held=_held(panel, result, key=kept[0].result, version=number, analyte=analyte, ruleset=ruleset),
         version=version,
         identity=name,
@@ -144,7 +148,7 @@ def _arrival(
 
 
 def _held(panel: Panel, result: Result, *, key: str, version: int, analyte: str | None, ruleset: str) -> Held:
-    return Held(
+    return new_held(
         key=key,
         version=version,
         result=result,

@@ -1,6 +1,7 @@
 """Many panels come in: they are taken in by the batch, and each is answered.
 
     gather some ─► take in together ─► those that had to wait ─► … ─► answers in the order of the message
+    (meanwhile the next are read)
 
 Law: one bad panel does not sink the others, and what is answered is kept. When nothing more can be kept, the answers
 stop with the line that says so.
@@ -8,7 +9,8 @@ stop with the line that says so.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
@@ -62,12 +64,21 @@ def take_in_all(
     Answers what was kept together together. When reading breaks off, what was read before is taken in first.
     """
     alone = dry_run or strict
-    for batch in _batches(entries, message, means, clock=clock, alone=alone):
+    for batch in _ahead(_batches(entries, message, means, clock=clock, alone=alone)):
         found = _alone(batch, means, dry_run=dry_run, strict=strict) if alone else _together(batch, means)
         answered = tuple(_until_halted(found))
         yield answered
         if answered[-1].halted is not None:
             return
+
+
+def _ahead(batches: Iterator[list[_Place]]) -> Iterator[list[_Place]]:
+    """The batches; while one is taken in and the database works on it, another thread reads the next."""
+    with ThreadPoolExecutor(1, thread_name_prefix="reads-ahead") as reader:
+        coming = reader.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = reader.submit(next, batches, None)
+            yield batch
 
 
 def _until_halted(found: Iterator[Answered]) -> Iterator[Answered]:
@@ -82,9 +93,10 @@ def _batches(
 ) -> Iterator[list[_Place]]:
     batch: list[_Place] = []
     size, results, began = 0, 0, time.monotonic()
+    message_of = _like(message)
     try:
         for entry in entries:
-            batch.append(_place(entry, replace(message, body=entry.body, received_at=clock()), means))
+            batch.append(_place(entry, message_of(entry.body, at=clock()), means))
             size += len(entry.body)
             results += len(entry.lines) if entry.panel is None else len(entry.panel.results)
             full = alone or len(batch) >= BATCH_PANELS or size >= BATCH_BYTES or results >= BATCH_RESULTS
@@ -97,6 +109,23 @@ def _batches(
         raise
     if batch:
         yield batch
+
+
+def _like(message: Message) -> Callable[..., Message]:
+    """What makes a message from the same sender, of other bytes and another time."""
+
+    def message_of(body: bytes, *, at: datetime) -> Message:
+        return Message(
+            body=body,
+            content_type=message.content_type,
+            source=message.source,
+            key_id=message.key_id,
+            request_id=message.request_id,
+            received_at=at,
+            test=message.test,
+        )
+
+    return message_of
 
 
 def _place(entry: Entry, message: Message, means: Means) -> _Place:

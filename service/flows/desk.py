@@ -32,10 +32,10 @@ from service.flows.receipts import Items, Receipt, ShownFlag, receipt
 from service.flows.remembering import Memory, memory, one_at_a_time
 from service.storage import judgements, panels, patients, results
 from service.storage.ids import new_id
-from service.storage.judgements import NewVerdict
-from service.storage.panels import Item, KeptPanel
+from service.storage.judgements import new_verdict
+from service.storage.panels import Item, KeptPanel, new_item
 from service.storage.patients import KeptPatient, Who
-from service.storage.results import NewVersion
+from service.storage.results import new_version
 from service.storage.writes import Writes
 
 Verdicts = Mapping[str, Verdict]
@@ -56,8 +56,6 @@ class Desk:
         """Write everything that lies here."""
         if not self.dry_run:
             self.writes.flush(self.connection)
-            for patient in self.patients.values():
-                patient.written()
 
 
 @contextmanager
@@ -94,6 +92,8 @@ def take_each(
         left = [place for place in left if place not in done]
         if left:
             desk.write()
+            for patient in desk.patients.values():
+                patient.written()
             if time.monotonic() - began >= seconds:
                 break
     return [done.get(place) for place in range(len(orders))]
@@ -190,7 +190,8 @@ def _judge(connection: Connection, incoming: Incoming, patient: AtHand, *, ruleb
     new = {one.held.key: one.held for one in incoming.arrivals if one.current and not one.duplicate}
     if incoming.patient is None or incoming.only_newer:
         timeline = Timeline(facts=incoming.known.facts, results=tuple(new.values()))
-        return _Judged(before=patient.standing, after=carry_on(patient.standing, timeline, rulebook))
+        standing = patient.standing
+        return _Judged(before=standing, after=carry_on(standing, timeline, rulebook))
     name = incoming.patient.id
     revived = results.some(connection, name, incoming.revived) if incoming.revived else {}
     picture = patient.picture or _read_picture(connection, name)
@@ -265,7 +266,7 @@ def _keep(
 
 
 def _item(arrival: Arrival) -> Item:
-    return Item(
+    return new_item(
         pointer=arrival.held.result.pointer,
         result=arrival.held.key,
         version=arrival.held.version,
@@ -276,7 +277,7 @@ def _item(arrival: Arrival) -> Item:
 
 def _keep_results(writes: Writes, incoming: Incoming, patient: KeptPatient, *, panel_id: str) -> None:
     new = [
-        NewVersion(
+        new_version(
             held=one.held,
             panel=panel_id,
             identity=one.identity,
@@ -306,11 +307,11 @@ def _keep_verdicts(writes: Writes, incoming: Incoming, patient: KeptPatient, *, 
     own = {key for key, one in brought.items() if one.current}
     revived = {result for result, _ in incoming.revived}
     new = [
-        NewVerdict(result=key, version=one.held.version, verdict=_verdict_on(one, after), current=one.current)
+        new_verdict(result=key, version=one.held.version, verdict=_verdict_on(one, after), current=one.current)
         for key, one in brought.items()
     ]
     other = [
-        NewVerdict(result=key, version=one.version, verdict=after[key])
+        new_verdict(result=key, version=one.version, verdict=after[key])
         for key, one in (judged.held or {}).items()
         if key in revived or (key not in own and not _says_the_same(after[key], before.get(key)))
     ]

@@ -4,7 +4,7 @@ Law: the rows of all patients are held before anything else is read of them, so 
 transaction ends.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -92,18 +92,25 @@ class Picture:
 class AtHand:
     """One patient while a transaction lasts: what was read, and what the panels taken in since have made of it.
 
-    ``standing`` is where newer results carry on. ``picture`` is there once a result was not newer, until one is. While
+    ``picture`` is there once a result was not newer, until one is. While
     it ``waits``, what is at hand is not enough to take in more of this patient before it is written.
     """
 
     def __init__(
         self, patient: KeptPatient | None, versions: Mapping[str, Sequence[KeptVersion]], standing: Judgement
     ) -> None:
-        self.patient, self.standing = patient, standing
+        self.patient, self._standing = patient, standing
         self.picture: Picture | None = None
         self.waits = False
         self._versions = dict(versions)
         self._brought: set[str] = set()
+        self._taken: list[tuple[Incoming, str]] = []
+
+    @property
+    def standing(self) -> Judgement:
+        """The open episodes, in their order; what was in them so far plays no part any more."""
+        lasting = (replace(one, flags=()) if one.flags else one for one in self._standing.episodes if one.open)
+        return Judgement(episodes=tuple(sorted(lasting, key=judgements.by_time)))
 
     def must_wait(self, order: Order) -> bool:
         """Does the panel touch what is not written yet?"""
@@ -122,20 +129,24 @@ class AtHand:
         kept = self._versions.get(identity, ())
         return next(((one.result, one.version.number) for one in kept if one.current), None)
 
-    def carried_on(self, incoming: Incoming, patient: KeptPatient, episodes: Iterable[Episode], *, panel: str) -> None:
+    def carried_on(
+        self, incoming: Incoming, patient: KeptPatient, episodes: tuple[Episode, ...], *, panel: str
+    ) -> None:
         """A panel was taken in under a name; ``episodes`` are those of the patient, named."""
         self.patient, self.picture = patient, None
-        lasting = (replace(one, flags=()) for one in episodes if one.open)
-        self.standing = Judgement(episodes=tuple(sorted(lasting, key=judgements.by_time)))
-        for one in incoming.arrivals:
-            self._brought.add(one.identity)
-            if not one.duplicate:
-                self._versions[one.identity] = _versions_with(one, self._versions.get(one.identity, ()), panel)
+        self._standing = Judgement(episodes=episodes)
+        self._brought.update(name for _, name in incoming.order.names)
+        self._taken.append((incoming, panel))
 
     def written(self) -> None:
-        """All that was taken in so far is written."""
+        """All that was taken in so far is written, and more is to come."""
+        for incoming, panel in self._taken:
+            for one in incoming.arrivals:
+                if not one.duplicate:
+                    self._versions[one.identity] = _versions_with(one, self._versions.get(one.identity, ()), panel)
         self.waits = False
         self._brought.clear()
+        self._taken.clear()
 
 
 def _versions_with(arrival: Arrival, kept: Sequence[KeptVersion], panel: str) -> Sequence[KeptVersion]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, select, update
 
+from service.domain.drafts import drafted
 from service.domain.episodes import Episode, EpisodeState, Flag, FlagKey
 from service.domain.judge import Judgement
 from service.domain.rules import Direction, Finding, Severity, Standing
@@ -112,6 +113,9 @@ class NewVerdict:
     version: int
     verdict: Verdict
     current: bool = True
+
+
+new_verdict = drafted(NewVerdict)
 
 
 def keep_verdicts(

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from service.domain.drafts import drafted
 from service.domain.errors import NotFound
 from service.domain.facts import told
 from service.domain.panels import Panel
@@ -50,6 +51,9 @@ class Item:
             "duplicate": self.duplicate,
             "notice": self.notice,
         }
+
+
+new_item = drafted(Item)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

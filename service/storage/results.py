@@ -13,9 +13,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, bindparam, or_, select, update
 
+from service.domain.drafts import drafted
 from service.domain.panels import Code, Result, SentRange, Status
 from service.domain.quantities import parse_decimal
-from service.domain.timeline import Held, Version
+from service.domain.timeline import Held, Version, new_held
 from service.storage.rows import given, listed
 from service.storage.tables import results
 from service.storage.writes import Writes
@@ -45,6 +46,7 @@ class NewVersion:
     received_at: datetime
 
 
+new_version = drafted(NewVersion)
 _C = results.c
 
 # The name of a result of a patient, as ``versions`` is asked for it: the patient's id and the identity.
@@ -122,7 +124,7 @@ def some(
 
 def held(row: Row[Any]) -> Held:
     """The result in a row, as the judgement takes it."""
-    return Held(
+    return new_held(
         key=row.id,
         version=row.version,
         result=_result(row) if row.besides is None else _with_besides(_result(row), row.besides),
@@ -168,16 +170,18 @@ def _with_besides(result: Result, besides: Mapping[str, Any]) -> Result:
 
 def _besides(result: Result) -> dict[str, Any] | None:
     """What few senders say of a result; None where it says none of it."""
-    ranged = result.upper is not None
+    ranged, unclear = result.upper is not None, result.range.unclear if result.range else None
+    if not (ranged or result.other_codes or result.interpretation or result.absent or unclear):
+        return None
     said = {
         "other_codes": [[code.system, code.code] for code in result.other_codes],
         "number": str(result.number) if ranged else None,
         "upper": str(result.upper) if ranged else None,
         "absent": result.absent,
         "interpretation": list(result.interpretation),
-        "range_unclear": result.range.unclear if result.range else None,
+        "range_unclear": unclear,
     }
-    return {name: one for name, one in said.items() if one} or None
+    return {name: one for name, one in said.items() if one}
 
 
 def _number(text: str | None) -> Decimal | None:
