@@ -274,9 +274,7 @@ def test_everything_still_answers_the_same(client, database):
     assert (again["equal"], again["facts"]["as_of"]) == (True, "raised")
 
 
-def test_a_flag_is_judged_again_on_the_facts_of_then_without_its_message(
-    sender, means, database
-):
+def test_a_flag_is_judged_again_on_the_facts_of_then_without_its_message(sender, means, database):
     unknown = {"id": "1", "authority": "a", "birth_date": "1968-03-14"}
     sender.send(panel(alp("110"), on=LONG_AGO, patient={**unknown, "sex": "female"}), at=days_ago(400))
     sender.send(panel(hemoglobin("14"), on=LONG_AGO + 1, patient={**unknown, "sex": "male"}), at=days_ago(399))
