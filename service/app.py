@@ -14,6 +14,8 @@ from service.api import (
     guard,
     health,
     history,
+    hl7v2,
+    keys,
     knowledge,
     metrics,
     panels,
@@ -44,6 +46,7 @@ def create_app(settings: Settings, means: Means | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["PUBLIC_URL"] = settings.public_url
     app.config["REMEMBER_HOURS"] = settings.remember_hours
+    app.config["HL7_HTTP_STATUS"] = settings.hl7_http_status
     app.extensions["lab_alerts"] = means or means_from(settings)
     requests.register(app)
     metrics.register(app)
@@ -51,7 +54,17 @@ def create_app(settings: Settings, means: Means | None = None) -> Flask:
     guard.register(app)
     problems.register(app)
     document = description.register(
-        app, [panels.door, flags.door, history.door, knowledge.door, health.door, metrics.door]
+        app,
+        [
+            panels.door,
+            flags.door,
+            history.door,
+            hl7v2.door,
+            keys.door,
+            knowledge.door,
+            health.door,
+            metrics.door,
+        ],
     )
     docs.register(app, document)
     app.register_blueprint(flag.page)

@@ -20,6 +20,7 @@ from service.cli_backup import backup
 from service.cli_bulk import export, import_
 from service.cli_common import database_of, migrated, settings_in_effect, told
 from service.cli_demo import demo
+from service.cli_mllp import mllp
 from service.cli_purge import purge
 from service.cli_replay import replay
 from service.config import Settings
@@ -213,3 +214,4 @@ main.add_command(demo)
 main.add_command(replay)
 main.add_command(purge)
 main.add_command(backup)
+main.add_command(mllp)

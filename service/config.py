@@ -166,6 +166,7 @@ class Settings:
     remember_hours: int = _number(
         24, "Hours for which the answer to a request with an Idempotency-Key is remembered.", low=1, high=8_760
     )
+    hl7_http_status: str = _one_of("always-200", "HTTP status of HL7 v2 acknowledgments.", "always-200", "by-code")
     ruleset: str = _setting(
         "blood-findings-1",
         "The rule set that judges what comes in.",

@@ -13,6 +13,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -33,6 +34,9 @@ _HARMLESS = (ImportError, SettingsError, BadCatalogue)
 _ROOT = Path(__file__).resolve().parent.parent
 # gunicorn repeats the bytes of a request that it could not read after these words.
 _UNREADABLE = "Invalid request"
+# Python's standard output may lose a line when threads write at the same time. One thread may write while it writes: a
+# signal comes in between.
+_WRITING = threading.RLock()
 
 
 class StandardOutput(logging.StreamHandler[TextIO]):
@@ -41,7 +45,20 @@ class StandardOutput(logging.StreamHandler[TextIO]):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
         self.stream = sys.stdout
-        super().emit(record)
+        with _WRITING:
+            super().emit(record)
+
+
+class _Lines:
+    """Where our own lines go: to the same place, without a record of the standard library around each."""
+
+    def msg(self, line: str) -> None:
+        """Write one line, in one piece. One that cannot be written is lost, as a record is: a request goes on."""
+        with _WRITING, suppress(OSError, ValueError):
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
+
+    debug = info = warning = error = critical = msg
 
 
 def configure(settings: Settings) -> None:
@@ -50,14 +67,9 @@ def configure(settings: Settings) -> None:
     # A record that cannot be written would otherwise be repeated on standard error with all its arguments.
     logging.raiseExceptions = False
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            structlog.stdlib.PositionalArgumentsFormatter(),
-            *_shared(),
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*_shared(), _renderer(console=settings.log_format == "console")],
+        logger_factory=_Lines,
+        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
         cache_logger_on_first_use=True,
     )
     sys.excepthook = _log_uncaught
@@ -88,17 +100,20 @@ def logging_config(settings: Settings) -> dict[str, Any]:
 
 def formatter(*, console: bool) -> logging.Formatter:
     """The formatter that turns every record, ours or a library's, into one line."""
-    render: Processor = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty()) if console else _as_json
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[_without_foreign_text, *_shared()],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(console=console)],
     )
+
+
+def _renderer(*, console: bool) -> Processor:
+    return structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty()) if console else _as_json
 
 
 def _shared() -> list[Processor]:
     return [
         structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
+        structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _describe_exception,
     ]

@@ -89,7 +89,8 @@ def taken_in(receipt: Receipt, *, source: str, door: str, seconds: float) -> Non
         _FLAGS.labels(one.finding, one.severity, one.type.rpartition(".")[2]).inc()
 
 
-def _rejected(source: str, kind: str, places: int = 1) -> None:
+def rejected(source: str, kind: str, places: int = 1) -> None:
+    """Count what was refused: a panel, a line or a message."""
     _RESULTS.labels(source, "", Outcome.REJECTED, kind).inc(places)
 
 
@@ -100,7 +101,7 @@ def refusals(source: str, *, dry_run: bool) -> Iterator[None]:
         yield
     except BadInput as error:
         if not dry_run:
-            _rejected(source, error.kind)
+            rejected(source, error.kind)
         raise
 
 
@@ -130,7 +131,7 @@ class Stream:
         if one.receipt is not None:
             taken_in(one.receipt, source=self._source, door=self._door, seconds=seconds)
         elif one.refused is not None:
-            _rejected(self._source, one.refused.kind, len(one.entry.lines))
+            rejected(self._source, one.refused.kind, len(one.entry.lines))
 
 
 def problem(kind: str) -> None:

@@ -18,11 +18,36 @@ from service.api.problems import MEDIA_TYPE
 from service.api.reading import QueryParser
 from service.api.shapes import ProblemShape
 
+Describe = Callable[[Any], Any]
+
+
+def _only_noted(describe: Describe) -> Describe:
+    """The note that a decorator of flask-smorest makes on a view, without the function that it puts around the view."""
+
+    def note(view: Any) -> Any:
+        view._apidoc = describe(view)._apidoc  # noqa: SLF001  where flask-smorest keeps its notes; guard reads them, too
+        return view
+
+    return note
+
 
 class Door(Blueprint):
-    """A blueprint whose queries are refused in our own way."""
+    """A blueprint whose views answer in full themselves, and whose queries are refused in our own way."""
 
     ARGUMENTS_PARSER = QueryParser(unknown=RAISE)
+
+    def response(self, *arguments: Any, **options: Any) -> Describe:
+        """Describe how a view answers."""
+        return _only_noted(super().response(*arguments, **options))
+
+    def alt_response(self, *arguments: Any, **options: Any) -> Describe:
+        """Describe how else a view answers."""
+        return _only_noted(super().alt_response(*arguments, **options))
+
+    @staticmethod
+    def doc(**told: Any) -> Describe:
+        """Describe a view in the words of OpenAPI."""
+        return _only_noted(Blueprint.doc(**told))
 
 
 class Description(Api):
@@ -37,15 +62,15 @@ def refuses(*statuses: int) -> Callable[[Any], Any]:
 
     def describe(view: Any) -> Any:
         for status in statuses:
-            view = Blueprint.alt_response(
-                _BLANK, status, schema=ProblemShape, content_type=MEDIA_TYPE, description="A problem (RFC 9457)."
+            view = _BLANK.alt_response(
+                status, schema=ProblemShape, content_type=MEDIA_TYPE, description="A problem (RFC 9457)."
             )(view)
         return view
 
     return describe
 
 
-_BLANK = Blueprint("blank", __name__)
+_BLANK = Door("blank", __name__)
 
 
 def described(_converter: Any, field: Field[Any], **_: Any) -> dict[str, Any]:

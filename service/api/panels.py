@@ -7,7 +7,7 @@ import time
 from functools import partial
 from typing import Any
 
-from flask import Response, g, jsonify, url_for
+from flask import Response, g, jsonify, request
 
 from service.api import answers, bulk, counting, guard, idempotency
 from service.api.description import Door, refuses
@@ -91,7 +91,7 @@ def _taken(one: Order, *, dry_run: bool, strict: bool) -> Receipt:
 def _answer(found: Receipt, *, strict: bool) -> Response:
     response = jsonify(answers.receipt(found, means().catalogue))
     if found.id is not None:
-        response.headers["Location"] = url_for("panels.show", panel_id=found.id)
+        response.headers["Location"] = f"{request.script_root}{request.path}/{found.id}"
         response.status_code = 200 if found.duplicate else 201
     if strict:
         response.headers["Preference-Applied"] = "handling=strict"

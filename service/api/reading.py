@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from flask import Request, current_app, request, url_for
@@ -66,12 +67,17 @@ def _more() -> bool:
 
 def strict_handling() -> bool:
     """Was ``Prefer: handling=strict`` sent (RFC 7240)?"""
-    preferences = ",".join(request.headers.getlist("Prefer")).lower().split(",")
+    preferences = request.headers.get("Prefer", "").lower().split(",")
     return any(one.partition(";")[0].replace(" ", "").replace('"', "") == "handling=strict" for one in preferences)
 
 
 class QueryParser(FlaskParser):
     """Reads queries with a schema, and refuses them as a problem."""
+
+    def parse(self, argmap: Any, req: Request | None = None, **options: Any) -> Any:
+        """The parameters. Without any they are the defaults, which are found once."""
+        defaults = None if request.args else _defaults(argmap)
+        return super().parse(argmap, req, **options) if defaults is None else dict(defaults)
 
     def load_querystring(self, req: Request, schema: Schema) -> Any:
         """The parameters; one that may stand once and stands twice is a fault, for nobody knows which was meant."""
@@ -86,6 +92,13 @@ class QueryParser(FlaskParser):
         messages: Any = error.messages
         faults = [_fault(name, said[0], schema) for name, said in _flat(messages.get("query", messages))]
         raise BadInput(faults, kind=_KIND)
+
+
+@lru_cache
+def _defaults(schema: Schema) -> Mapping[str, Any] | None:
+    """What a query without parameters means; None when it lacks one."""
+    lacks = any(field.required for field in schema.fields.values())
+    return None if lacks else schema.load({})
 
 
 def _flat(messages: Mapping[str, Any]) -> list[tuple[str, list[str]]]:

@@ -65,6 +65,7 @@ class SentShape(Schema):
     reference_range = fields.Dict()
     status = fields.String(required=True)
     note = fields.String()
+    mapped = fields.Dict(metadata={"description": "What the source's map made of it: analyte, unit, and by which map."})
 
 
 class KeptVerdictShape(VerdictShape):
@@ -284,6 +285,14 @@ class HealthShape(Schema):
     status = word(("pass", "fail"), required=True)
     version = fields.String(required=True)
     checks = fields.Dict()
+
+
+class KeyShape(Schema):
+    name = fields.String(required=True)
+    source = text("The source of everything that is sent with it.", required=True)
+    scopes = fields.List(fields.String(), required=True)
+    trials = fields.Boolean(required=True, metadata={"description": "Is nobody told of what it brings about?"})
+    expires_at = moment()
 
 
 class ConvertedShape(Schema):

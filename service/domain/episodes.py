@@ -30,7 +30,8 @@ class Flag:
     """A possible finding, raised by a result (or, for the pattern, by a collection).
 
     ``subject`` is the key of the result or the collection it is about; together with the finding it identifies the
-    flag among those that stand. ``basis`` lists the results behind it. ``id`` is given when it is kept.
+    flag among those that stand. ``basis`` lists the results behind it. ``id`` is given when it is kept. ``version`` is
+    that of the result which raised it: another version that says the same leaves the flag as it is.
     """
 
     subject: str
@@ -43,7 +44,7 @@ class Flag:
     at_least: bool = False
     provisional: bool = False
     collected_at: datetime = field(repr=False)
-    version: int
+    version: int = field(compare=False)
     ruleset: str
     why: str = field(repr=False)
     explanation: Mapping[str, object] = field(repr=False)

@@ -260,7 +260,9 @@ def _keep(
     panels.keep_panel(writes, panel, kept=kept, message_id=message_id)
     _keep_results(writes, incoming, patient, panel_id=panel_id)
     _keep_verdicts(writes, incoming, patient, judged=judged)
-    on = Occasion(patient=patient.id, panel=panel_id, source=message.source, now=message.received_at, test=message.test)
+    on = Occasion(
+        patient=patient.id, panel=panel_id, source=message.source, now=message.received_at, test=message.trial
+    )
     keeping.keep(writes, named, on, means=means)
     return panel_id
 

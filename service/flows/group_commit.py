@@ -9,7 +9,7 @@ take the others with it: they are written one by one then.
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from threading import Event, Lock
+from threading import Lock
 from typing import Generic, TypeVar
 
 from service.domain.errors import Unavailable
@@ -32,7 +32,9 @@ class _Seat(Generic[Asked, Answer]):
 
     def __init__(self, asked: Asked) -> None:
         self.asked = asked
-        self.called = Event()
+        # Locked until it is called. An Event has a second lock, for which all that are woken wait in turn.
+        self.called = Lock()
+        self.called.acquire()
         self.answer: Answer | None = None
         self.error: Exception | None = None
 
@@ -63,7 +65,7 @@ class GroupCommit(Generic[Asked, Answer]):
             self._waiting.append(seat)
             leads, self._led = not self._led, True
         if not leads:
-            seat.called.wait()
+            seat.called.acquire()
         if not seat.served:
             self._lead(work)
         return seat.result()
@@ -87,7 +89,7 @@ class GroupCommit(Generic[Asked, Answer]):
             self._led = following is not None
         called = [seat for seat in group if seat.served]
         for seat in called if following is None else [*called, following]:
-            seat.called.set()
+            seat.called.release()
 
 
 def _serve(group: Sequence[_Seat[Asked, Answer]], work: Work[Asked, Answer]) -> None:

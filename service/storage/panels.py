@@ -16,12 +16,15 @@ from service.domain.panels import Panel
 from service.storage.tables import inbox, panels
 from service.storage.writes import Writes
 
+# The source of trials: nobody is told of what its results bring about.
+TRIALS = "selftest"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """A message as it came in: the bytes, what they are, and who sent them under which request.
 
-    ``test``: it is only a trial of the sender's, and nobody is told of what it brings about.
+    ``test``: the sender says that it is only a trial (HL7 v2 MSH-11: T or D).
     """
 
     body: bytes = field(repr=False)
@@ -31,6 +34,11 @@ class Message:
     request_id: str | None = None
     received_at: datetime
     test: bool = False
+
+    @property
+    def trial(self) -> bool:
+        """Is it only a trial, so that nobody is told of what it brings about?"""
+        return self.test or self.source == TRIALS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +86,7 @@ def keep_message(writes: Writes, message_id: str, message: Message) -> None:
         "key_id": message.key_id,
         "request_id": message.request_id,
         "content_type": message.content_type,
-        "test": message.test,
+        "test": message.trial,
         "body": message.body,
     }
     writes.add(inbox, row)

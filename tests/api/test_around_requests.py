@@ -47,6 +47,20 @@ def test_every_answer_carries_the_headers_of_security(client, path):
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
 
 
+@pytest.mark.parametrize("path", ["/docs", "/assets/site.css", "/v1/flags", "/metrics"])
+def test_no_header_is_said_twice(client, path):
+    with client.get(path) as answer:
+        names = [name.lower() for name, _ in answer.headers]
+
+    assert sorted(names) == sorted(set(names))
+
+
+def test_a_panel_stands_under_the_address_that_a_proxy_gives_the_service(client):
+    answer = client.post("/v1/panels", json=panel(calcium("11.2")), base_url="https://alerts.example/lab")
+
+    assert answer.headers["Location"] == f"/lab/v1/panels/{answer.get_json()['id']}"
+
+
 def test_only_over_https_a_browser_is_bound_to_https(client):
     plain = client.get("/health/live")
     secure = client.get("/health/live", base_url="https://alerts.example")

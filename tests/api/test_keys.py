@@ -12,6 +12,8 @@ from tests.flows.build import NOW, calcium, encoded, panel
 
 NEEDS = {
     ("POST", "/v1/panels"): "panels:write",
+    ("POST", "/hl7v2"): "panels:write",
+    ("GET", "/v1/key"): "panels:write",
     ("GET", "/v1/panels/{panel_id}"): "flags:read",
     ("GET", "/v1/flags"): "flags:read",
     ("GET", "/v1/flags/{flag_id}"): "flags:read",
@@ -28,11 +30,15 @@ NEEDS = {
 ROUTES = [(method, path, scope) for (method, path), scope in NEEDS.items()]
 
 
+BODIES = {
+    "/v1/panels": (encoded(panel(calcium("11.9"))), "application/json"),
+    "/hl7v2": (b"MSH|^~\\&|A|B|C|D|20261120||ORU^R01|1|P|2.5.1\r", "application/hl7-v2"),
+}
+
+
 def call(client, method, path):
-    body = encoded(panel(calcium("11.9"))) if method == "POST" else None
-    return client.open(
-        path.replace("{", "").replace("}", ""), method=method, data=body, content_type=body and "application/json"
-    )
+    body, media_type = BODIES[path] if method == "POST" else (None, None)
+    return client.open(path.replace("{", "").replace("}", ""), method=method, data=body, content_type=media_type)
 
 
 def test_the_table_of_scopes_is_the_description(document):
@@ -57,6 +63,18 @@ def test_a_key_opens_the_routes_of_its_scope_and_no_others(doors, document, scop
         else:
             assert needed in as_problem(answer, "forbidden")["detail"]
             as_described(document, path, answer)
+
+
+def test_a_key_says_as_whom_it_sends(doors, document):
+    answer = doors.with_scopes("panels:write", "flags:read", name="lab", source="lab-a").get("/v1/key")
+
+    as_described(document, "/v1/key", answer)
+    scopes = ["panels:write", "flags:read"]
+    assert answer.json == {"name": "lab", "source": "lab-a", "scopes": scopes, "trials": False}
+
+
+def test_the_source_for_trials_is_said(doors):
+    assert doors.with_scopes("panels:write", source="selftest").get("/v1/key").json["trials"] is True
 
 
 @pytest.mark.parametrize(("method", "path", "_scope"), ROUTES)

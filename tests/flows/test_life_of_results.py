@@ -271,6 +271,17 @@ def test_a_correction_that_is_corrected_back_counts_again(sender, database):
     assert flag_states(database)[-1] == ("hypercalcemia", "moderate", "open")
 
 
+def test_a_result_that_is_issued_again_unchanged_is_kept_and_nobody_is_told(sender, database):
+    sender.send(panel(calcium("11.9"), issued_at=day(1).isoformat()))
+
+    again = sender.send(panel(calcium("11.9"), issued_at=day(2).isoformat()))
+
+    assert (again.duplicate, told(again)) == (False, [])
+    assert [one.state for one in again.flags] == ["open"]
+    assert flag_states(database) == [("hypercalcemia", "moderate", "open")]
+    assert row_counts(database)["results"] == 2
+
+
 def test_of_a_panel_that_is_partly_held_only_the_rest_is_new(sender, database):
     sender.send(panel(calcium("11.9")))
 

@@ -23,6 +23,7 @@ ACCEPTED = {
     "keep_names": ("TRUE", True),
     "keep_inbox_days": ("400", 400),
     "remember_hours": ("48", 48),
+    "hl7_http_status": ("By-Code", "by-code"),
     "ruleset": ("blood-findings-2", "blood-findings-2"),
     "public_url": ("https://lab.example/alerts/", "https://lab.example/alerts"),
     "trusted_proxies": ("1", 1),

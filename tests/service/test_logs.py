@@ -1,5 +1,7 @@
 """The log: lines of JSON that hold no identity, whoever writes them."""
 
+import errno
+import io
 import json
 import logging
 import sqlite3
@@ -126,6 +128,23 @@ def test_an_uncaught_exception_of_a_thread_is_a_line_too(lines):
     (line,) = lines()
     assert (line["level"], line["event"]) == ("critical", "uncaught exception in a thread")
     assert IDENTITY not in str(line)
+
+
+class FullDisk(io.StringIO):
+    """Output that nothing can be written to."""
+
+    def flush(self):
+        raise OSError(errno.ENOSPC, "no space left")
+
+
+def test_a_line_that_cannot_be_written_is_lost_and_does_no_harm(lines, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr(sys, "stdout", FullDisk())
+        structlog.get_logger().info("lost")
+    structlog.get_logger().info("kept")
+
+    (line,) = lines()
+    assert line["event"] == "kept"
 
 
 def test_the_console_format_keeps_the_same_law(capsys, lines):
