@@ -10,6 +10,7 @@ from service import logs
 from service.api import (
     description,
     etags,
+    fhir,
     flags,
     guard,
     health,
@@ -21,6 +22,7 @@ from service.api import (
     panels,
     problems,
     requests,
+    sources,
 )
 from service.api.provider import OrjsonProvider
 from service.catalogue.load import load
@@ -62,10 +64,12 @@ def create_app(settings: Settings, means: Means | None = None) -> Flask:
             hl7v2.door,
             keys.door,
             knowledge.door,
+            sources.door,
             health.door,
             metrics.door,
         ],
     )
+    fhir.register(app)
     docs.register(app, document)
     app.register_blueprint(flag.page)
     if settings.trusted_proxies:

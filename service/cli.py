@@ -23,6 +23,8 @@ from service.cli_demo import demo
 from service.cli_mllp import mllp
 from service.cli_purge import purge
 from service.cli_replay import replay
+from service.cli_selftest import command as selftest
+from service.cli_sources import sources
 from service.config import Settings
 from service.flows import keys as key_flow
 from service.storage import schema
@@ -214,4 +216,6 @@ main.add_command(demo)
 main.add_command(replay)
 main.add_command(purge)
 main.add_command(backup)
+main.add_command(selftest)
+main.add_command(sources)
 main.add_command(mllp)

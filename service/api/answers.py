@@ -227,7 +227,13 @@ def _panel_item(item: Item, result: Row[Any], verdict: Any) -> Data:
         "current": result.current,
         "sent": sent(result),
     }
-    return head | verdict_data(verdict) | present(duplicate=item.duplicate, notice=item.notice)
+    return head | verdict_data(verdict) | present(duplicate=item.duplicate, notice=item.notice, mapped=mapped(result))
+
+
+def mapped(row: Row[Any]) -> Data | None:
+    """What the map of its source made of a result: analyte, units, and by which map."""
+    found: Data | None = (row.besides or {}).get("mapped")
+    return found
 
 
 def sent(row: Row[Any]) -> Data:

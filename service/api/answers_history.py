@@ -7,7 +7,7 @@ out where that one cannot read it.
 from datetime import datetime
 from typing import Any
 
-from service.api.answers import Data, episode, instant, present, sent, verdict_data
+from service.api.answers import Data, episode, instant, mapped, present, sent, verdict_data
 from service.domain.appraise import Read, read_value
 from service.domain.quantities import plain
 from service.domain.rulesets import Rulebook
@@ -31,7 +31,8 @@ def entry(found: Entry, rulebook: Rulebook) -> Data:
         "status": row.status,
         "sent": sent(row),
     }
-    return head | present(converted=_converted(found, rulebook), flag=_flag(found)) | verdict_data(found.verdict)
+    told = present(mapped=mapped(row), converted=_converted(found, rulebook), flag=_flag(found))
+    return head | told | verdict_data(found.verdict)
 
 
 def _converted(found: Entry, rulebook: Rulebook) -> Data | None:

@@ -119,7 +119,7 @@ def _document(app: Flask, api: Api) -> dict[str, Any]:
     for rule in app.url_map.iter_rules():
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
         for method, operation in told["paths"].get(path, {}).items():
-            if method != "parameters":
+            if method.upper() in (rule.methods or ()):
                 _complete(operation, guard.scope_of(app, rule.endpoint))
     told["components"].pop("responses", None)
     for unused in ("Error", "PaginationMetadata"):

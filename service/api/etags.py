@@ -1,7 +1,7 @@
 """What a caller has already is not sent again: ETag, If-None-Match and 304 (RFC 9110) on every read under /v1.
 
-Law: the tag is made from the very bytes of the answer, so that the same tag means the same answer. The answer is found
-anew for every request; nothing is kept between two of them.
+Law: the tag is made from the very bytes of the answer, or is the version that the view names, so that the same tag
+means the same answer. The answer is found anew for every request; nothing is kept between two of them.
 """
 
 from flask import Flask, Response, request

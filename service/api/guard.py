@@ -30,6 +30,7 @@ PUBLIC = frozenset(
         "docs.index",
         "docs.problem",
         "docs.asset",
+        "fhir.metadata",
     }
 )
 

@@ -3,19 +3,19 @@
 Law: all faults are told at once, each with its place and a remedy; nothing of the inside is told.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 import structlog
-from flask import Flask, Response, g
+from flask import Flask, Response, g, request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from service.api import counting
-from service.domain.errors import Ambiguous, BadInput, Fault, InUse, NotFound, Unavailable
+from service.domain.errors import Ambiguous, BadInput, Fault, InUse, NotFound, Stale, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -131,6 +131,18 @@ PROBLEMS = _table(
         remedy="Send the same request again after the seconds in Retry-After; its answer is there then.",
     ),
     Problem(
+        slug="invalid-source-map",
+        status=422,
+        title="The map of the source cannot be used",
+        remedy="Correct every fault in errors and send the whole map again. Nothing of it was kept.",
+    ),
+    Problem(
+        slug="precondition-failed",
+        status=412,
+        title="It is another version by now",
+        remedy="Read it again, make your change to that, and send it with its ETag in If-Match.",
+    ),
+    Problem(
         slug="bad-request",
         status=400,
         title="The request cannot be understood",
@@ -166,12 +178,31 @@ class Refused(Exception):
         super().__init__(kind)
 
 
+class Language(Protocol):
+    """How the doors of a protocol refuse."""
+
+    def __call__(
+        self, known: Problem, detail: str, *, faults: Sequence[Fault], headers: Mapping[str, str]
+    ) -> Response: ...
+
+
+_LANGUAGES: dict[str, Language] = {}
+
+
+def in_own_words(root: str, say: Language) -> None:
+    """Let the doors below a path refuse in the words of their protocol."""
+    _LANGUAGES[root] = say
+
+
 def problem(
     kind: str, detail: str, *, faults: Iterable[Fault] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
     """The answer that refuses a request."""
     counting.problem(kind)
     known = PROBLEMS[kind]
+    say = next((say for root, say in _LANGUAGES.items() if f"{request.path}/".startswith(f"{root}/")), None)
+    if say is not None:
+        return say(known, detail, faults=tuple(faults), headers=headers or {})
     body: dict[str, Any] = {
         "type": known.type,
         "title": known.title,
@@ -212,6 +243,10 @@ def _ambiguous(error: Ambiguous) -> Response:
 
 def _in_use(error: InUse) -> Response:
     return problem("idempotency-key-in-use", error.what, headers={"Retry-After": str(error.retry_after)})
+
+
+def _stale(error: Stale) -> Response:
+    return problem("precondition-failed", str(error), headers={"ETag": f'"{error.version}"'})
 
 
 def _unavailable(error: Unavailable) -> Response:
@@ -258,6 +293,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(NotFound, _not_found)
     app.register_error_handler(Ambiguous, _ambiguous)
     app.register_error_handler(InUse, _in_use)
+    app.register_error_handler(Stale, _stale)
     app.register_error_handler(Unavailable, _unavailable)
     app.register_error_handler(Refused, _refused)
     app.register_error_handler(HTTPException, _http)

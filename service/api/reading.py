@@ -28,10 +28,11 @@ from service.domain.errors import BadInput, Fault
 from service.domain.rules import Finding, Severity
 from service.formats.strict_json import usable
 from service.storage.history import FlagFilter, Place
+from service.storage.searching import EpisodeSearch, FlagSearch, ResultSearch
 from service.storage.tables import FLAG_STATES
 from service.storage.timeline import EpisodeFilter, TimelineFilter
 
-Filter = FlagFilter | TimelineFilter | EpisodeFilter
+Filter = FlagFilter | TimelineFilter | EpisodeFilter | FlagSearch | EpisodeSearch | ResultSearch
 
 _KIND = "invalid-query"
 PAGE = 50

@@ -65,12 +65,21 @@ class SentShape(Schema):
     reference_range = fields.Dict()
     status = fields.String(required=True)
     note = fields.String()
-    mapped = fields.Dict(metadata={"description": "What the source's map made of it: analyte, unit, and by which map."})
+
+
+class MappedShape(Schema):
+    """What the map of its source made of a result."""
+
+    by = text("Source and version of the map.", required=True)
+    analyte = fields.String()
+    unit = fields.String()
+    range_unit = fields.String()
 
 
 class KeptVerdictShape(VerdictShape):
     current = fields.Boolean(metadata={"description": "Is this the version of the result that counts?"})
     sent = fields.Nested(SentShape)
+    mapped = fields.Nested(MappedShape)
 
 
 class CountsShape(Schema):
@@ -319,6 +328,7 @@ class TimelineEntryShape(VerdictShape):
     ruleset = fields.String(required=True)
     status = word(Status, required=True)
     sent = fields.Nested(SentShape, required=True)
+    mapped = fields.Nested(MappedShape)
     converted = fields.Nested(ConvertedShape)
     flag = fields.Nested(StandingFlagShape)  # type: ignore[assignment]  # shown with its state here
 

@@ -17,6 +17,7 @@ from service.domain.quantities import EXACT, Measured
 from service.domain.units import UnitTable
 
 LOINC = "http://loinc.org"
+LOINC_NAMES = frozenset({LOINC, "urn:oid:2.16.840.1.113883.6.1", "LN", "LOINC"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +160,9 @@ class Analytes:
 
     def __getitem__(self, key: str) -> Analyte:
         return self._by_key[key]
+
+    def get(self, key: str) -> Analyte | None:
+        return self._by_key.get(key)
 
     def named(self, name: str) -> Analyte | None:
         return self._by_name.get(name.strip().casefold())

@@ -14,6 +14,7 @@ from service.domain.drafts import drafted
 from service.domain.explain import Case, new_case
 from service.domain.kinds import Kind
 from service.domain.limits import Limits, Unusable, limits_for
+from service.domain.mapped import as_read, told
 from service.domain.memory import GROUND, LONGEST, NAME
 from service.domain.panels import JUDGED, Result, Status
 from service.domain.people import Person
@@ -67,6 +68,8 @@ def appraise(held: Held, kind: Kind, rulebook: Rulebook) -> Verdict:
     if held.status not in JUDGED:
         return not_judged(held, *_BY_STATUS[held.status])
     sent = held.result
+    if sent.mapped is not None:
+        return told(appraise(as_read(held), kind, rulebook), sent, sent.mapped)
     place = _place(held, sent)
     ground: Ground | None = kind.grounds.get(place)
     if ground is None or sent.absent is not None or sent.upper is not None:
@@ -149,6 +152,7 @@ def not_judged(held: Held, reason: Reason, why: str, *, hint: str | None = None)
 
 def read_value(held: Held, rulebook: Rulebook) -> Read | Verdict:
     """The value in canonical units, or the verdict that says why it cannot be read."""
+    held = as_read(held)
     if held.analyte is None:
         return _unmapped(held, rulebook)
     analyte = rulebook.analytes[held.analyte]

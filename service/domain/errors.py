@@ -6,6 +6,7 @@
     ├── NotFound        there is no such thing here
     ├── Ambiguous       the name given fits several things
     ├── InUse           somebody else is doing the very same at this moment
+    ├── Stale           it is another one by now than the caller says
     └── Unavailable     we cannot do it now; the same request may be sent again
 
 Law: the text of an error never holds identity or a measured value. Those live in the fields of a ``Fault``, which
@@ -79,6 +80,14 @@ class InUse(LabAlertsError):
     def __init__(self, what: str, *, retry_after: int = 1) -> None:
         self.what, self.retry_after = what, retry_after
         super().__init__(what)
+
+
+class Stale(LabAlertsError):
+    """It is another one by now than the caller says; ``version`` is the newest."""
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        super().__init__(f"the newest version is {version}")
 
 
 class Unavailable(LabAlertsError):

@@ -9,7 +9,7 @@ import json
 from decimal import Decimal
 from json.encoder import encode_basestring_ascii as quoted
 
-from service.domain.panels import Panel, Result
+from service.domain.panels import Mapped, Panel, Result
 
 
 def identity(source: str, panel: Panel, result: Result, *, analyte: str | None) -> str:
@@ -39,18 +39,35 @@ def _about(result: Result, analyte: str | None) -> str:
 
 
 def fingerprint(panel: Panel, result: Result) -> str:
-    """A digest of everything that this message says about a result and that its judgement may rest on."""
+    """A digest of everything that this message says about a result and that its judgement may rest on.
+
+    Where its source's map made something of it, a digest of that is added.
+    """
     code, sent = result.code, result.range
     what = "null, null" if code is None else f"{quoted(code.system)}, {quoted(code.code)}"
     value = f"{quoted(result.comparator)}, {quoted(result.text)}, {quoted(result.unit)}, {quoted(result.status)}"
     limits = "null" if sent is None else f"[{_number(sent.low)}, {_number(sent.high)}, {_text(sent.unit)}]"
     # What few senders say stands at the end, so that the digests of all others stay what they are.
     rest = _rarely_said(result)
-    return _digest(
+    said = _digest(
         f"[{quoted(panel.collected_at.isoformat())}, "
         f"[{_fact(panel.pregnant)}, {_fact(panel.trimester)}, {_fact(panel.age_years)}], "
         f"[{_text(result.analyte)}, {what}], [{value}, {_text(result.note)}], {limits}{rest}]"
     )
+    return said if result.mapped is None else f"{said}{_AND_READ}{_reading(result.mapped)}"
+
+
+_AND_READ = "+"
+
+
+def _reading(mapped: Mapped) -> str:
+    """A digest of what a map made of a result, whichever version of the map it was."""
+    return _digest(json.dumps([mapped.analyte, mapped.unit, mapped.range_unit]))
+
+
+def words(fingerprint: str) -> str:
+    """The digest of what was said alone, whatever was made of it."""
+    return fingerprint.partition(_AND_READ)[0]
 
 
 def _rarely_said(result: Result) -> str:

@@ -100,13 +100,27 @@ class SentRange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mapped:
+    """What the map of its source makes of a result (``source_maps``): ``by`` says which map, in which version.
+
+    None stands where the catalogue knew what was sent, or nobody does.
+    """
+
+    by: str
+    analyte: str | None = None
+    unit: str | None = None
+    range_unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """One result as sent. ``text`` is the value to the letter; ``number`` is None when it is not a number.
 
     ``upper``: the value is known to lie between ``number`` and this, both included. ``absent``: there is no value, and
     this is why (FHIR data-absent-reason); with ``promotes`` the value sent before stands, with the status of this one
     (HL7 table 0085, U). ``other_codes`` name the same as ``code``. ``interpretation`` is the laboratory's own opinion
-    (HL7 v3 ObservationInterpretation): it is shown beside ours and decides nothing.
+    (HL7 v3 ObservationInterpretation): it is shown beside ours and decides nothing. ``mapped`` was not sent: the words
+    stay as they came, beside what their source's map makes of them.
     """
 
     pointer: str
@@ -125,6 +139,7 @@ class Result:
     status: Status = Status.FINAL
     interpretation: tuple[str, ...] = field(default=(), repr=False)
     note: str | None = field(default=None, repr=False)
+    mapped: Mapped | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

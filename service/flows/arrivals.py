@@ -6,15 +6,13 @@ Law: pure. Each place of the panel becomes exactly one arrival: a duplicate of s
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from service.domain.analytes import LOINC, Analyte, Analytes
+from service.domain.analytes import LOINC_NAMES, Analyte, Analytes
 from service.domain.drafts import drafted
 from service.domain.errors import BadInput, Fault
-from service.domain.identity import fingerprint, identity
+from service.domain.identity import fingerprint, identity, words
 from service.domain.panels import Code, Panel, Result
 from service.domain.timeline import Held, Version, current, new_held, new_version
 from service.storage.results import KeptVersion
-
-LOINC_NAMES = frozenset({LOINC, "urn:oid:2.16.840.1.113883.6.1", "LN", "LOINC"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +41,13 @@ new_arrival = drafted(Arrival)
 
 def analyte_of(result: Result, analytes: Analytes) -> str | None:
     """The analyte that a result is of: by name, or else by LOINC code."""
-    found = _named(result, analytes) if result.analyte is not None else _coded(result, analytes)
+    found = known(result, analytes)
     return found.key if found else None
+
+
+def known(result: Result, analytes: Analytes) -> Analyte | None:
+    """What the catalogue, without a source's map, makes of a result."""
+    return _named(result, analytes) if result.analyte is not None else _coded(result, analytes)
 
 
 def _named(result: Result, analytes: Analytes) -> Analyte | None:
@@ -63,24 +66,29 @@ def _by_code(code: Code | None, analytes: Analytes) -> Analyte | None:
     return analytes.coded(code.code) if code is not None and code.system in LOINC_NAMES else None
 
 
+def _by_map(result: Result) -> str | None:
+    """The analyte that the map of its source makes of a result."""
+    return None if result.mapped is None else result.mapped.analyte
+
+
 def _contradictions(panel: Panel, analytes: Analytes) -> Iterator[Fault]:
     """The results of which the name and the code contradict each other."""
     for result in panel.results:
-        named, coded = _named(result, analytes), _coded(result, analytes)
+        named, coded = _named(result, analytes) or analytes.get(_by_map(result) or ""), _coded(result, analytes)
         if named and coded and named is not coded:
             detail = f"the analyte is {named.key}, but the code is one of {coded.key}"
             yield Fault(pointer=f"{result.pointer}/code", code="analyte-contradicts-code", detail=detail)
 
 
 def identities(panel: Panel, source: str, analytes: Analytes) -> tuple[tuple[str | None, str], ...]:
-    """Analyte and identity of each place of a panel.
+    """Analyte and identity of each place of a panel. What only a map can read keeps the identity it has without it.
 
     Raises ``BadInput`` when two places are the same result, or when a name contradicts its code.
     """
     if contradictions := tuple(_contradictions(panel, analytes)):
         raise BadInput(contradictions)
     found = tuple(
-        (analyte, identity(source, panel, result, analyte=analyte))
+        (analyte or _by_map(result), identity(source, panel, result, analyte=analyte))
         for result, analyte in ((result, analyte_of(result, analytes)) for result in panel.results)
     )
     faults = [
@@ -129,7 +137,9 @@ def _arrival(
         first = new_version(number=1, status=result.status, issued_at=panel.issued_at)
         return new_arrival(held=held, version=first, identity=name, fingerprint=print_, current=True)
     # The same words issued at another time are another version: a correction may be corrected back.
-    same = next((o for o in kept if (o.fingerprint, o.version.issued_at) == (print_, panel.issued_at)), None)
+    alike = [o for o in kept if o.version.issued_at == panel.issued_at and words(o.fingerprint) == words(print_)]
+    # So are the same words that a source's map makes something else of than when they came last.
+    same = alike[-1] if alike and alike[-1].fingerprint == print_ else None
     number = same.version.number if same else len(kept) + 1
     version = new_version(number=number, status=result.status, issued_at=panel.issued_at)
     counts = current([*(one.version for one in kept if one is not same), same.version if same else version])
@@ -143,7 +153,7 @@ def _arrival(
         known=True,
         panel=same.panel if same else None,
         revives=next((one.version.number for one in kept if one.version is counts and not one.current), None),
-        notice=None if same else _notice(result, counts is version),
+        notice=None if same else _notice(result, counts is version, anew=bool(alike)),
     )
 
 
@@ -162,9 +172,11 @@ def _held(panel: Panel, result: Result, *, key: str, version: int, analyte: str 
     )
 
 
-def _notice(result: Result, counts: bool) -> str | None:
+def _notice(result: Result, counts: bool, *, anew: bool) -> str | None:
     if not counts:
         return "a version of this result that outranks this one is held; this one is kept but does not count"
+    if anew:
+        return "it was held already, and the map of its source makes something else of it now"
     if not result.status.corrects:
         return f"another version of this result was held, and the status {result.status} does not announce a correction"
     return None

@@ -43,11 +43,12 @@ class Answered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """An entry in its batch: with the order to take it in, or why it is refused."""
+    """An entry in its batch: with the order to take it in, or why it is refused or cannot be taken in now."""
 
     entry: Entry
     order: Order | None = None
     refused: BadInput | None = None
+    halted: Unavailable | None = None
 
 
 def take_in_all(
@@ -99,6 +100,8 @@ def _batches(
             batch.append(_place(entry, message_of(entry.body, at=clock()), means))
             size += len(entry.body)
             results += len(entry.lines) if entry.panel is None else len(entry.panel.results)
+            if batch[-1].halted is not None:
+                break
             full = alone or len(batch) >= BATCH_PANELS or size >= BATCH_BYTES or results >= BATCH_RESULTS
             if full or time.monotonic() - began >= BATCH_SECONDS:
                 yield batch
@@ -135,12 +138,14 @@ def _place(entry: Entry, message: Message, means: Means) -> _Place:
         return _Place(entry=entry, order=order(entry.panel, message, means))
     except BadInput as error:
         return _Place(entry=entry, refused=error)
+    except Unavailable as error:
+        return _Place(entry=entry, halted=error)
 
 
 def _alone(batch: Sequence[_Place], means: Means, *, dry_run: bool, strict: bool) -> Iterator[Answered]:
     for place in batch:
         if place.order is None:
-            yield Answered(entry=place.entry, refused=place.refused)
+            yield Answered(entry=place.entry, refused=place.refused, halted=place.halted)
             continue
         try:
             receipt = take_in(place.order, means, dry_run=dry_run, strict=strict)
@@ -157,7 +162,7 @@ def _together(batch: Sequence[_Place], means: Means) -> Iterator[Answered]:
     receipts = _taken(orders, means)
     for place in batch:
         if place.order is None:
-            yield Answered(entry=place.entry, refused=place.refused)
+            yield Answered(entry=place.entry, refused=place.refused, halted=place.halted)
             continue
         found = next(receipts)
         if isinstance(found, Unavailable):

@@ -139,11 +139,13 @@ def _promoted(connection: Connection, one: Order, patient: AtHand) -> Order:
         return one
     rows = results.some(connection, patient.patient.id, wanted)
     said = {pointer: results.held(rows[version]).result for pointer, version in meant.items() if version is not None}
-    whole = tuple(
-        replace(said.get(result.pointer, result), pointer=result.pointer, status=result.status)
-        for result in one.panel.results
-    )
+    whole = tuple(_with_value(result, said.get(result.pointer, result)) for result in one.panel.results)
     return replace(one, panel=replace(one.panel, results=whole))
+
+
+def _with_value(sent: Result, said: Result) -> Result:
+    """A result with the value that was said before, as it was read before."""
+    return replace(said, pointer=sent.pointer, status=sent.status, mapped=said.mapped or sent.mapped)
 
 
 def _judged_and_kept(desk: Desk, incoming: Incoming, patient: AtHand, *, strict: bool) -> Receipt:
@@ -162,7 +164,8 @@ def _judged_and_kept(desk: Desk, incoming: Incoming, patient: AtHand, *, strict:
         patient.carried_on(incoming, now, named.episodes, panel=panel_id)
         if judged.held is not None:
             patient.waits, patient.picture = True, _picture(judged.held, judged.after, named)
-    return receipt(panel_id, items, named, flags=judged.after.flags, ruleset=rulebook.current)
+    who, standing = incoming.patient.id if incoming.patient else None, judged.after.flags
+    return receipt(panel_id, items, named, flags=standing, ruleset=rulebook.current, patient=who)
 
 
 def _picture(held: Mapping[str, Held], after: Judgement, named: Named) -> Picture:
@@ -347,4 +350,5 @@ def _repeated(desk: Desk, incoming: Incoming, patient: KeptPatient, *, strict: b
         ruleset=desk.means.catalogue.rulebook.current,
         items=items,
         flags=tuple(ShownFlag(flag=flag, state=state, episode=episode) for flag, state, episode in standing),
+        patient=patient.id,
     )

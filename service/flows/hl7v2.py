@@ -16,6 +16,7 @@ from service.domain.verdicts import Outcome, Reason, Verdict
 from service.flows.arrivals import Arrival
 from service.flows.means import Means
 from service.flows.receipts import Receipt
+from service.flows.source_maps import zone_of
 from service.flows.whole import Once, Taken, take_in_whole
 from service.formats.hl7v2 import ack, reader
 from service.formats.hl7v2.ack import Line, Stamp
@@ -35,8 +36,8 @@ class Sending:
     """Who sends, when, and how it is to be taken.
 
     ``partial``: good results of a message are kept although others in it have faults. ``zone``: that of times without
-    an offset. ``new_id`` makes the ids of acknowledgments. ``remember``: so long the acknowledgment of a message is
-    repeated when the message is.
+    an offset, where the map of the source names none. ``new_id`` makes the ids of acknowledgments. ``remember``: so
+    long the acknowledgment of a message is repeated when the message is.
     """
 
     source: str
@@ -90,7 +91,8 @@ def take_in(sent: bytes, sending: Sending, means: Means) -> Whole:
 def _answered(sent: bytes, of: Batch, sending: Sending, *, means: Means) -> Answered:
     head = head_of(sent, charset=sending.charset)
     try:
-        read = reader.read_partly(head, now=sending.received_at, zone=sending.zone)
+        zone = zone_of(sending.source, means) or sending.zone
+        read = reader.read_partly(head, now=sending.received_at, zone=zone)
         faults, some = (*of.faults, *read.faults), sending.partial and read.reading.panels
         if faults and (of.faults or not some):
             return _refused(head, faults, sending)

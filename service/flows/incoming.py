@@ -18,6 +18,7 @@ from service.domain.timeline import Held
 from service.flows.arrivals import Arrival, arrivals, identities
 from service.flows.means import Means
 from service.flows.remembering import Remembering
+from service.flows.source_maps import as_mapped
 from service.storage import judgements, patients, results
 from service.storage.ids import new_id
 from service.storage.panels import Message
@@ -46,7 +47,11 @@ class Order:
 
 
 def order(panel: Panel, message: Message, means: Means, *, remembering: Remembering | None = None) -> Order:
-    """The order to take in a panel. Raises ``BadInput`` when it contradicts itself."""
+    """The order to take in a panel, as the map of its source reads what the catalogue does not know.
+
+    Raises ``BadInput`` when it contradicts itself, and ``Unavailable`` when the map is needed and cannot be read.
+    """
+    panel = as_mapped(panel, message.source, means)
     names = identities(panel, message.source, means.catalogue.rulebook.analytes)
     return Order(panel=panel, message=message, names=names, remembering=remembering)
 

@@ -30,7 +30,8 @@ class ShownFlag:
 class Receipt:
     """What became of a panel: every place with its verdict, the flags that stand on it, and what changed.
 
-    ``id`` is None when nothing was kept. ``answer`` is there when the answer is remembered; when it is ``recalled``,
+    ``id`` is None when nothing was kept; ``patient`` is our own name for the patient, where there is one.
+    ``answer`` is there when the answer is remembered; when it is ``recalled``,
     there is nothing beside it.
     """
 
@@ -42,10 +43,17 @@ class Receipt:
     told: tuple[Told, ...] = ()
     answer: Answer | None = None
     recalled: bool = False
+    patient: str | None = None
 
 
 def receipt(
-    panel_id: str | None, items: Items, named: Named, *, flags: Mapping[FlagKey, Flag], ruleset: str
+    panel_id: str | None,
+    items: Items,
+    named: Named,
+    *,
+    flags: Mapping[FlagKey, Flag],
+    ruleset: str,
+    patient: str | None,
 ) -> Receipt:
     """The receipt of a panel; ``flags`` are all that stand of its patient, or those that it raised."""
     keys = {one.held.key for one, _ in items}
@@ -58,6 +66,7 @@ def receipt(
         items=items,
         flags=tuple(_shown(flag, named, kept=kept) for flag in shown),
         told=_told(named, kept=kept),
+        patient=patient,
     )
 
 

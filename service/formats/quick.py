@@ -156,7 +156,7 @@ def _result(sent: Any, pointer: str, of_panel: Status) -> Any:
     made.note = None if (one := sent.get("note")) is None else _note(one)
     # What only other formats say.
     made.other_codes = made.interpretation = ()
-    made.upper = made.absent = None
+    made.upper = made.absent = made.mapped = None
     made.promotes = False
     made.__class__ = Result
     return made

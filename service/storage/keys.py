@@ -17,7 +17,7 @@ from service.storage.ids import new_id
 from service.storage.tables import api_keys
 
 PREFIX = "lak_"
-SCOPES = ("panels:write", "flags:read", "rules:read", "rules:write", "metrics:read", "admin")
+SCOPES = ("panels:write", "flags:read", "rules:read", "rules:write", "sources:write", "metrics:read", "admin")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

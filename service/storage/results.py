@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, bindparam, or_, select, update
 
 from service.domain.drafts import drafted
-from service.domain.panels import Code, Result, SentRange, Status
+from service.domain.panels import Code, Mapped, Result, SentRange, Status
 from service.domain.quantities import parse_decimal
 from service.domain.timeline import Held, Version, new_held
 from service.storage.rows import given, listed
@@ -156,7 +156,7 @@ def _result(row: Row[Any]) -> Result:
 
 def _with_besides(result: Result, besides: Mapping[str, Any]) -> Result:
     """A result with what few senders say, as ``_besides`` wrote it."""
-    upper, unclear = besides.get("upper"), besides.get("range_unclear")
+    upper, unclear, mapped = besides.get("upper"), besides.get("range_unclear"), besides.get("mapped")
     return replace(
         result,
         number=_number(besides["number"]) if "number" in besides else result.number,
@@ -165,13 +165,14 @@ def _with_besides(result: Result, besides: Mapping[str, Any]) -> Result:
         absent=besides.get("absent"),
         interpretation=tuple(besides.get("interpretation", ())),
         range=SentRange(unclear=unclear) if unclear else result.range,
+        mapped=Mapped(**mapped) if mapped else None,
     )
 
 
 def _besides(result: Result) -> dict[str, Any] | None:
     """What few senders say of a result; None where it says none of it."""
     ranged, unclear = result.upper is not None, result.range.unclear if result.range else None
-    if not (ranged or result.other_codes or result.interpretation or result.absent or unclear):
+    if not (ranged or result.other_codes or result.interpretation or result.absent or unclear or result.mapped):
         return None
     said = {
         "other_codes": [[code.system, code.code] for code in result.other_codes],
@@ -180,8 +181,15 @@ def _besides(result: Result) -> dict[str, Any] | None:
         "absent": result.absent,
         "interpretation": list(result.interpretation),
         "range_unclear": unclear,
+        "mapped": _mapped(result.mapped) if result.mapped else None,
     }
     return {name: one for name, one in said.items() if one}
+
+
+def _mapped(mapped: Mapped) -> dict[str, str]:
+    """What the map of its source made of a result, without what it did not."""
+    said = {name: getattr(mapped, name) for name in ("by", "analyte", "unit", "range_unit")}
+    return {name: one for name, one in said.items() if one is not None}
 
 
 def _number(text: str | None) -> Decimal | None:

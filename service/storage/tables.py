@@ -3,7 +3,7 @@
     inbox ◄── panels ◄── results (every version) ◄── verdicts
                 │
     patients ◄──┴──── flags ──► episodes        outbox (what there is to tell)
-                        └────► notes            api_keys ◄╌╌ idempotency_keys
+                        └────► notes            api_keys ◄╌╌ idempotency_keys, source_maps (every version)
 
 Law: what belongs to a patient carries the patient's id in its primary key, and the hot path names one patient. At most
 one version of a result is current, at most one verdict on it, one standing flag on a subject, and one open episode of
@@ -322,6 +322,17 @@ outbox = Table(
     _required("data", JSON),
     Index("ix_outbox_patient", "patient_id", "seq"),
     UniqueConstraint("id", name="uq_outbox_id"),
+)
+
+source_maps = Table(
+    "source_maps",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    _required("created_at", Instant),
+    Column("key_id", Text),
+    _required("body", JSON),
+    CheckConstraint("version > 0", name="version"),
 )
 
 api_keys = Table(

@@ -21,6 +21,10 @@ NEEDS = {
     ("GET", "/v1/patients/{patient_id}/flags"): "flags:read",
     ("GET", "/v1/patients/{patient_id}/timeline"): "flags:read",
     ("GET", "/v1/patients/{patient_id}/episodes"): "flags:read",
+    ("GET", "/v1/sources"): "flags:read",
+    ("GET", "/v1/sources/{name}"): "flags:read",
+    ("GET", "/v1/sources/{name}/unmapped"): "flags:read",
+    ("PUT", "/v1/sources/{name}"): "sources:write",
     ("GET", "/v1/analytes"): "rules:read",
     ("GET", "/v1/rulesets"): "rules:read",
     ("GET", "/v1/rulesets/{version}"): "rules:read",
@@ -31,13 +35,14 @@ ROUTES = [(method, path, scope) for (method, path), scope in NEEDS.items()]
 
 
 BODIES = {
+    "/v1/sources/{name}": (b"{}", "application/json"),
     "/v1/panels": (encoded(panel(calcium("11.9"))), "application/json"),
     "/hl7v2": (b"MSH|^~\\&|A|B|C|D|20261120||ORU^R01|1|P|2.5.1\r", "application/hl7-v2"),
 }
 
 
 def call(client, method, path):
-    body, media_type = BODIES[path] if method == "POST" else (None, None)
+    body, media_type = BODIES[path] if method in ("POST", "PUT") else (None, None)
     return client.open(path.replace("{", "").replace("}", ""), method=method, data=body, content_type=media_type)
 
 

@@ -24,7 +24,7 @@ from tests.docs.pages import ROOT, blocks, misfits, page, unanswered
 README = page("README.md")
 ANSWERS = {"json", "text"}
 _PLACEHOLDER = re.compile(r"\b([a-z]{3})_…")
-_PATIENCE = 30  # seconds
+_PATIENCE = 120  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

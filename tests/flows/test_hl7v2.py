@@ -4,17 +4,21 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select
 
 from service.domain.errors import InUse, Unavailable
+from service.domain.source_maps import MappedCode, MappedUnit, SourceMap
 from service.flows import hl7v2
 from service.flows.hl7v2 import Sending, take_in
-from service.storage.tables import inbox, outbox
+from service.flows.replay import replay_all
+from service.flows.source_maps import set_map
+from service.storage.tables import inbox, outbox, panels
 from tests.flows.build import NOW, flag_states, kept, row_counts
 from tests.formats.hl7v2.build import OBR, PID, message, msh, obx, report
 
@@ -253,3 +257,38 @@ def test_a_message_whose_answer_was_lost_is_answered_with_what_was_kept_with_it(
     assert first.answered[0].recalled
     assert (b"|STRUCK|" in first.body, first.body == second.body) == (True, True)
     assert (kept(database), row_counts(database)["panels"]) == (before, 1)
+
+
+def test_times_without_an_offset_are_in_the_zone_of_the_source(send, means, database):
+    set_map(SourceMap(name="lab-1", zone="Europe/Vienna"), means, now=NOW)
+    local = OBR.replace("20261120081200+0100", "20261120081200").replace("20261120093000+0100", "20261120093000")
+
+    send(report(HIGH, head=msh(at="20261120093001"), obr=local), zone=ZoneInfo("America/New_York"))
+
+    with database.reading() as connection:
+        assert connection.execute(select(panels.c.collected_at)).scalar_one() == datetime(
+            2026, 11, 20, 7, 12, tzinfo=UTC
+        )
+
+
+def test_a_local_code_is_read_by_the_map_of_the_source(send, means, database):
+    set_map(
+        SourceMap(name="lab-1", codes=(MappedCode(system="urn:hl7v2:L", code="CA", analyte="calcium"),)), means, now=NOW
+    )
+
+    found = send(report(obx("11.9", code="CA^Calcium^L")))
+
+    assert (codes(found), lines(found)) == (["AA"], [])
+    assert flag_states(database) == [("hypercalcemia", "moderate", "open")]
+
+
+def test_a_mapped_value_that_is_final_now_without_being_sent_again_stands_as_it_was_read(send, means, database):
+    known, spelling = MappedCode(system="urn:hl7v2:L", code="CA", analyte="calcium"), "milligram%"
+    spelled = MappedUnit(analyte="calcium", spelling=spelling, unit="mg/dL")
+    set_map(SourceMap(name="lab-1", codes=(known,), units=(spelled,)), means, now=NOW)
+    send(report(obx("11.9", code="CA^Calcium^L", unit=spelling, status="P"), obr=OBR.removesuffix("F") + "P"))
+
+    send(later(obx("", code="CA^Calcium^L", unit="", kind="", status="U")))
+
+    assert ("hypercalcemia", "moderate", "open") in flag_states(database)
+    assert [one.differences for one in replay_all(means)] == [(), ()]
