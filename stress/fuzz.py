@@ -8,6 +8,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from typing import Any
 
 from stress.audit import failed
@@ -106,11 +107,11 @@ class Mutant:
             holder = holder[step]
         match self._chance.randrange(4) if path else 4:
             case 0:
-                holder[path[-1]] = self._chance.choice(_ODD)
+                holder[path[-1]] = deepcopy(self._chance.choice(_ODD))
             case 1:
                 del holder[path[-1]]
             case 2 if isinstance(holder, dict):
-                holder[self._chance.choice(_NAMES)] = self._chance.choice(_ODD)
+                holder[self._chance.choice(_NAMES)] = deepcopy(self._chance.choice(_ODD))
             case 2 | 3:
                 holder[path[-1]] = [holder[path[-1]]] * 2
 
@@ -179,10 +180,13 @@ class _Sender:
 
     def run(self, stop: threading.Event) -> None:
         """Send until nothing is left, or it is told to stop."""
-        with self._client:
-            while self.left and not stop.is_set():
-                self._send_one()
-                self.left -= 1
+        try:
+            with self._client:
+                while self.left and not stop.is_set():
+                    self._send_one()
+                    self.left -= 1
+        finally:
+            self.left = 0  # what went wrong is told when all have ended
 
     def _send_one(self) -> None:
         body, media_type, headers, query = self._mutant.next()
