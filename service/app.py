@@ -8,6 +8,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from service import logs
 from service.api import (
+    cds_feedback,
+    cds_hooks,
     description,
     etags,
     fhir,
@@ -65,11 +67,13 @@ def create_app(settings: Settings, means: Means | None = None) -> Flask:
             keys.door,
             knowledge.door,
             sources.door,
+            cds_feedback.door,
             health.door,
             metrics.door,
         ],
     )
     fhir.register(app)
+    cds_hooks.register(app, settings)
     docs.register(app, document)
     app.register_blueprint(flag.page)
     if settings.trusted_proxies:

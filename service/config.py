@@ -167,6 +167,21 @@ class Settings:
         24, "Hours for which the answer to a request with an Idempotency-Key is remembered.", low=1, high=8_760
     )
     hl7_http_status: str = _one_of("always-200", "HTTP status of HL7 v2 acknowledgments.", "always-200", "by-code")
+    cds_hooks_auth: str = _one_of(
+        "required", "Whether callers of CDS Hooks must show a token; off is for trials only.", "required", "off"
+    )
+    cds_hooks_issuers: str | None = _setting(
+        None,
+        "File that lists whose tokens are taken for CDS Hooks; without one nobody's are.",
+        read=settings_text.not_empty,
+        accepts="the path of a JSON file",
+    )
+    cds_hooks_origins: tuple[str, ...] | None = _setting(
+        None,
+        "Origins whose pages may call CDS Hooks from a browser.",
+        read=settings_text.origins,
+        accepts="origins such as https://ehr.example, with commas between them",
+    )
     ruleset: str = _setting(
         "blood-findings-1",
         "The rule set that judges what comes in.",

@@ -9,6 +9,8 @@ from urllib.parse import SplitResult, urlsplit
 _POSTGRESQL = re.compile(r"(?:postgresql|postgres|postgresql\+psycopg)://(.+)", re.DOTALL)
 _POSTGRESQL_REST = re.compile(r"(?:[^@]*@)?(?:[^@/?:]*|\[[0-9a-fA-F:.]+\])(?::\d+)?/[^@/?]+(?:\?\S*)?")
 
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::\d{1,5})?")
+
 
 class Odd(ValueError):
     """A value is not accepted; the text says what is wrong, never the value itself."""
@@ -81,6 +83,14 @@ def public_url(text: str) -> str:
     if "@" in parts.netloc or parts.query or parts.fragment or re.search(r"\s", text):
         raise Odd("holds more than scheme, host, port and path")
     return text.rstrip("/")
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """Origins as browsers name them: scheme, host, and a port where it is not the usual one."""
+    found = tuple(one.strip() for one in text.split(","))
+    if not all(_ORIGIN.fullmatch(one) for one in found):
+        raise Odd("is not a list of origins")
+    return found
 
 
 def _split(text: str) -> SplitResult:

@@ -143,6 +143,18 @@ PROBLEMS = _table(
         remedy="Read it again, make your change to that, and send it with its ETag in If-Match.",
     ),
     Problem(
+        slug="invalid-cds-hooks",
+        status=400,
+        title="The request of CDS Hooks cannot be read",
+        remedy="Correct every fault that is named and send it again. Nothing of it was kept.",
+    ),
+    Problem(
+        slug="prefetch-needed",
+        status=412,
+        title="What the cards rest on did not come",
+        remedy="Send what is named under prefetch, as the discovery document asks for it.",
+    ),
+    Problem(
         slug="bad-request",
         status=400,
         title="The request cannot be understood",

@@ -114,11 +114,33 @@ def arrivals(
     ruleset: str,
     new_id: Callable[[], str],
 ) -> tuple[Arrival, ...]:
-    """What a panel brings, given the ``kept`` versions of its results."""
+    """What a panel brings, given the ``kept`` versions of its results.
+
+    Raises ``BadInput`` when a result goes by the name of one of another analyte that it does not correct.
+    """
+    if kept and (strangers := list(_strangers(panel, names, kept))):
+        raise BadInput(strangers)
     return tuple(
         _arrival(panel, result, analyte=analyte, name=name, kept=kept.get(name, ()), ruleset=ruleset, new_id=new_id)
         for result, (analyte, name) in zip(panel.results, names, strict=True)
     )
+
+
+def _strangers(
+    panel: Panel, names: Sequence[tuple[str | None, str]], kept: Mapping[str, Sequence[KeptVersion]]
+) -> Iterator[Fault]:
+    """Ids used again for something else: taken for another version, it would put an end to what was measured first."""
+    for result, (analyte, name) in zip(panel.results, names, strict=True):
+        if result.sender_id is None or result.mapped is not None or result.status.corrects:
+            continue
+        held = {one.analyte for one in kept.get(name, ()) if one.current}
+        if analyte is not None and held and held.isdisjoint({None, analyte}):
+            yield Fault(
+                pointer=result.pointer,
+                code="id-of-another-analyte",
+                detail=f"goes by the id under which {held.pop()} is held",
+                hint="give it an id of its own, or say by its status that it corrects the other one",
+            )
 
 
 def _arrival(

@@ -4,13 +4,13 @@ Law: a condition is about the very result that the entry brings, found by its pa
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 from sqlalchemy import Connection
 
-from service.domain.errors import BadInput, Fault
+from service.domain.errors import BadInput, Fault, InUse
 from service.domain.panels import Panel, Result
 from service.flows.fhir_entries import CONFLICT, Taking
 from service.flows.fhir_partly import refusing, without
@@ -46,19 +46,41 @@ def checked(taking: Taking, means: Means) -> Taking:
 
     Raises ``BadInput`` where entries do not stand for themselves.
     """
-    asked = dict(_conditional(taking))
-    if not asked:
+    if not any(_conditional(taking)):
         return taking
-    faults: dict[int, tuple[Fault, ...]] = {}
-    answers: dict[int, EntryAnswer] = {}
     with means.database.reading() as connection:
-        for index, request in asked.items():
-            found = _checked(taking, taking.bundle.entries[index], request, means=means, connection=connection)
-            if isinstance(found, Fault):
-                faults[index] = (found,)
-            elif found is not None:
-                answers[index] = found
-    return _applied(taking, faults, answers)
+        return _applied(taking, *_all_checked(taking, means, connection))
+
+
+def still(taking: Taking, means: Means) -> Callable[[Connection], None] | None:
+    """What looks at the conditions of the entries once more, when nobody else can write; None where there are none.
+
+    It raises ``InUse`` where one is no longer met: whoever was first has changed it a moment ago.
+    """
+    if not any(_conditional(taking)):
+        return None
+
+    def check(connection: Connection) -> None:
+        if any(_all_checked(taking, means, connection)):
+            raise InUse("somebody else has changed this at the same moment")
+
+    return check
+
+
+_Faults = dict[int, tuple[Fault, ...]]
+_Answers = dict[int, EntryAnswer]
+
+
+def _all_checked(taking: Taking, means: Means, connection: Connection) -> tuple[_Faults, _Answers]:
+    faults: _Faults = {}
+    answers: _Answers = {}
+    for index, request in _conditional(taking):
+        found = _checked(taking, taking.bundle.entries[index], request, means=means, connection=connection)
+        if isinstance(found, Fault):
+            faults[index] = (found,)
+        elif found is not None:
+            answers[index] = found
+    return faults, answers
 
 
 def _conditional(taking: Taking) -> Iterator[tuple[int, Request]]:
@@ -72,7 +94,7 @@ def _conditions(request: Request) -> tuple[str | None, ...]:
     return request.if_match, request.if_none_match, request.if_none_exist
 
 
-def _applied(taking: Taking, faults: dict[int, tuple[Fault, ...]], answers: dict[int, EntryAnswer]) -> Taking:
+def _applied(taking: Taking, faults: _Faults, answers: _Answers) -> Taking:
     if faults and taking.whole:
         raise BadInput([one for found in faults.values() for one in found], kind=UNMET)
     left = replace(taking, bundle=without(taking.bundle, answers), answered=answers)

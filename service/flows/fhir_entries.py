@@ -121,11 +121,16 @@ def _kept(entry: Entry, panels: Sequence[Panel], receipts: Sequence[Receipt]) ->
     ]
 
 
+_NOT_HELD = "a correction of a result that is not held of this patient; kept as the first version"
+
+
 def _told(one: _Kept, *, alone: bool) -> Iterator[Json]:
     """Why it was not judged, what is odd about it, and under which name it is kept when the answer names another."""
     yield from told(one.place, one.verdict)
     if one.arrival.notice is not None:
         yield outcome.issue("information", "informational", one.arrival.notice, place=one.place)
+    elif one.arrival.held.status.corrects and not one.arrival.known:
+        yield outcome.issue("warning", "not-found", _NOT_HELD, place=one.place)
     if not alone:
         kept = f"kept as {one.location}"
         yield outcome.issue("information", "informational", kept, place=one.place)

@@ -12,7 +12,7 @@ from typing import Any
 from service.domain.analytes import LOINC_NAMES
 from service.domain.errors import InUse, Unavailable
 from service.domain.panels import Code
-from service.flows.fhir_conditions import checked
+from service.flows.fhir_conditions import checked, still
 from service.flows.fhir_entries import Taking, entry_answers, issues_of
 from service.flows.fhir_partly import without_contradictions
 from service.flows.means import Means
@@ -96,6 +96,7 @@ def taken(bundle: Bundle, sending: Sending, means: Means, *, claim: Claim | None
 
     until = sending.received_at + sending.remember
     once = None if claim is None or refused else Once(claim=claim, until=until, render=render)
-    found = take_in_whole(taking.bundle.reading.panels, message, means, once=once)
+    check = still(taking, means)
+    found = take_in_whole(taking.bundle.reading.panels, message, means, once=once, check=check)
     answer = found.answer or render(found.receipts)
     return Answered(answer=answer, receipts=found.receipts, refused=refused, recalled=found.recalled)

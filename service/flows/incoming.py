@@ -21,7 +21,7 @@ from service.flows.remembering import Remembering
 from service.flows.source_maps import as_mapped
 from service.storage import judgements, patients, results
 from service.storage.ids import new_id
-from service.storage.panels import Message
+from service.storage.panels import TRIAL, Message
 from service.storage.patients import KeptPatient, Who
 from service.storage.results import KeptVersion
 
@@ -42,8 +42,12 @@ class Order:
 
     @property
     def who(self) -> Who:
-        """The patient. Without an assigning authority an identifier means something only beside its source."""
-        return self.panel.patient.authority or self.message.source, self.panel.patient.identifier
+        """The patient. Without an assigning authority an identifier means something only beside its source.
+
+        What the sender calls a trial is of somebody else: it must not touch what is held of a real patient.
+        """
+        authority = self.panel.patient.authority or self.message.source
+        return f"{TRIAL}{authority}" if self.message.test else authority, self.panel.patient.identifier
 
 
 def order(panel: Panel, message: Message, means: Means, *, remembering: Remembering | None = None) -> Order:
@@ -164,6 +168,7 @@ def _versions_with(arrival: Arrival, kept: Sequence[KeptVersion], panel: str) ->
         version=arrival.version,
         current=arrival.current,
         fingerprint=arrival.fingerprint,
+        analyte=held.analyte,
     )
     before = kept if counts is None else [replace(one, current=one.version.number == counts) for one in kept]
     return [*before, new]

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from sqlalchemy import Connection
+
 from service.domain.errors import BadInput, Fault
 from service.domain.panels import Panel
 from service.flows.desk import Desk, at_desk, take_each
@@ -41,15 +43,29 @@ class Taken:
     recalled: bool = False
 
 
+# A message is one transaction, in which others wait for its patients, and on SQLite for the one writer.
+MOST_RESULTS = 2_000
+
+Check = Callable[[Connection], None]
+
+
 def take_in_whole(
-    brought: Sequence[Panel], message: Message, means: Means, *, once: Once | None = None, dry_run: bool = False
+    brought: Sequence[Panel],
+    message: Message,
+    means: Means,
+    *,
+    once: Once | None = None,
+    check: Check | None = None,
+    dry_run: bool = False,
 ) -> Taken:
     """Take in every panel of a message, in one transaction; the message is kept even when it brings none.
 
-    With ``dry_run`` everything is judged, each panel as if it came alone, and nothing is kept. Raises ``BadInput``
-    with the faults of all panels, or when the claim was made for another message; ``InUse`` when the very same message
-    is being taken in; and ``Unavailable``.
+    ``check`` is asked once nobody else can write of its patients any more, and may raise. With ``dry_run`` everything
+    is judged, each panel as if it came alone, and nothing is kept. Raises ``BadInput`` with the faults of all panels,
+    or when the claim was made for another message; ``InUse`` when the very same message is being taken in; and
+    ``Unavailable``.
     """
+    _refuse_too_many(brought)
     message_id = new_id("msg")
     orders = _orders(brought, message, means, message_id=message_id)
     if dry_run:
@@ -59,9 +75,18 @@ def take_in_whole(
         with at_desk(orders, means, now=message.received_at) as desk:
             if once is not None and (answer := _remembered(desk, once, now=message.received_at)):
                 return Taken(receipts=(), answer=answer, recalled=True)
+            if check is not None:
+                check(desk.connection)
             return _kept(desk, orders, message, message_id=message_id, once=once)
 
     return with_notes(work, means)
+
+
+def _refuse_too_many(brought: Sequence[Panel]) -> None:
+    found = [result for panel in brought for result in panel.results]
+    if len(found) > MOST_RESULTS:
+        detail = f"the message has more than {MOST_RESULTS} results"
+        raise BadInput([Fault(pointer=found[0].pointer, code="too-many", detail=detail, hint="send several messages")])
 
 
 def _orders(brought: Sequence[Panel], message: Message, means: Means, *, message_id: str) -> list[Order]:

@@ -18,6 +18,8 @@ from service.storage.writes import Writes
 
 # The source of trials: nobody is told of what its results bring about.
 TRIALS = "selftest"
+# Before the authority of a patient of whom a message tells that is only a trial.
+TRIAL = "urn:lab-alerts:trial:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

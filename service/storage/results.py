@@ -31,6 +31,7 @@ class KeptVersion:
     version: Version
     current: bool
     fingerprint: str
+    analyte: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,7 @@ def _versions(dialect: str) -> Select[Any]:
     name = listed(dialect, *_NAME)
     columns = (_C.patient_id, _C.identity, _C.id, _C.panel_id, _C.version, _C.status, _C.issued_at)
     return (
-        select(*columns, _C.current, _C.fingerprint)
+        select(*columns, _C.current, _C.fingerprint, _C.analyte)
         .join_from(name, results, (_C.patient_id == name.c.of_patient) & (_C.identity == name.c.of_identity))
         .order_by(_C.version)
     )
@@ -84,6 +85,7 @@ def _kept_version(row: Row[Any]) -> KeptVersion:
         version=Version(number=row.version, status=Status(row.status), issued_at=row.issued_at),
         current=row.current,
         fingerprint=row.fingerprint,
+        analyte=row.analyte,
     )
 
 

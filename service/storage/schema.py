@@ -18,7 +18,7 @@ from sqlalchemy import Connection, text
 
 from service.domain.errors import Unavailable
 from service.storage.database import Database
-from service.storage.tables import metadata
+from service.storage.tables_cds import metadata
 
 # Any number will do, as long as nothing else in the same database takes it; this one spells "lab" and "alrt".
 _ADVISORY_LOCK = 0x6C6162616C7274

@@ -83,8 +83,8 @@ def one_result(draw):
 def one_panel(draw):
     """A panel of one of a few days; often a correction, or late, or of somebody of whom something else was known."""
     brought = draw(st.lists(one_result(), min_size=1, max_size=3, unique_by=lambda one: one["analyte"]))
-    if draw(st.integers(0, 3)) == 0:
-        brought[0]["id"] = draw(st.sampled_from(["R-1", "R-2"]))  # it may be said again of another day
+    if draw(st.integers(0, 3)) == 0:  # it may be said again of another day
+        brought[0]["id"] = brought[0]["analyte"] + draw(st.sampled_from(["-1", "-2"]))
     facts = {
         "sex": draw(st.sampled_from(["female", "female", "male", "unknown"])),
         "birth_date": draw(st.sampled_from(["1968-03-14", "1968-03-14", "2015-03-14"])),

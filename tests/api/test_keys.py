@@ -29,6 +29,7 @@ NEEDS = {
     ("GET", "/v1/rulesets"): "rules:read",
     ("GET", "/v1/rulesets/{version}"): "rules:read",
     ("GET", "/v1/notes"): "rules:read",
+    ("GET", "/v1/cds-feedback"): "flags:read",
     ("GET", "/metrics"): "metrics:read",
 }
 ROUTES = [(method, path, scope) for (method, path), scope in NEEDS.items()]

@@ -7,13 +7,18 @@ from collections.abc import Iterator
 import pytest
 from click.testing import CliRunner
 from flask import Flask
+from joserfc import jwt
+from joserfc.jwk import ECKey
 from sqlalchemy import select
 from werkzeug.serving import make_server
 
 from service import selftest
+from service.api.cds_callers import Issuer
+from service.api.cds_hooks import Policy
+from service.api.cds_keys import FixedKeys, key_set
 from service.cli import main
 from service.storage.tables import flags, inbox, outbox
-from tests.flows.build import standing
+from tests.flows.build import NOW, standing
 
 BOTH = ("panels:write", "flags:read")
 
@@ -134,3 +139,47 @@ def test_a_listener_that_does_not_accept_is_found(url, doors, listener, answer):
 
     assert code == 1
     assert result_of(printed, "mllp").startswith("FAILED: the ")
+
+
+@pytest.fixture
+def callers(app):
+    """Call it with those who may call CDS Hooks; the policy of before is back afterward."""
+    name = "lab_alerts_cds_hooks"
+    before = app.extensions[name]
+
+    def put(issuers):
+        app.extensions[name] = Policy(issuers=issuers)
+
+    yield put
+    app.extensions[name] = before
+
+
+def test_cards_are_tried_where_nobody_needs_a_token(url, doors, callers):
+    callers(None)
+
+    code, printed = run(url, "--key", doors.key(*BOTH, source="selftest"))
+
+    assert (code, result_of(printed, "cds-hooks")) == (0, "works"), printed
+
+
+def test_cards_are_tried_with_one_token_which_counts_once(url, doors, callers):
+    key = ECKey.generate_key("P-384", {"kid": "k-1"})
+    keys = key_set({"keys": [key.as_dict(private=False)]})
+    callers({"https://ehr.example": Issuer(name="https://ehr.example", keys=FixedKeys(keys))})
+    now = int(NOW.timestamp())
+    claims = {"iss": "https://ehr.example", "aud": f"{url}/cds-services/lab-flags", "iat": now, "exp": now + 300}
+    token = jwt.encode({"alg": "ES384", "kid": "k-1", "typ": "JWT"}, {**claims, "jti": "1"}, key, algorithms=["ES384"])
+
+    first, again = (run(url, "--key", doors.key(*BOTH, source="selftest"), "--cds-token", token) for _ in range(2))
+
+    assert (first[0], result_of(first[1], "cds-hooks")) == (0, "works"), first[1]
+    assert (again[0], result_of(again[1], "cds-hooks")) == (1, "FAILED: answered with 401")
+
+
+def test_cards_are_left_out_where_a_token_is_needed_and_none_is_given(url, doors, callers):
+    callers({})
+
+    code, printed = run(url, "--key", doors.key(*BOTH, source="selftest"))
+
+    assert code == 0
+    assert result_of(printed, "cds-hooks").startswith("not tried: answered with 401: say --cds-token")

@@ -52,6 +52,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
         "LAB_ALERTS_DATABASE_URL": f"sqlite:///{tmp_path / 'readme.db'}",
         "LAB_ALERTS_BIND": f"127.0.0.1:{port}",
         "LAB_ALERTS_WORKERS": "1",
+        "LAB_ALERTS_CDS_HOOKS_AUTH": "off",
         "URL": f"http://127.0.0.1:{port}",
         "no_proxy": "127.0.0.1",
         "TMPDIR": str(tmp_path),  # for mktemp

@@ -292,3 +292,20 @@ def test_a_mapped_value_that_is_final_now_without_being_sent_again_stands_as_it_
 
     assert ("hypercalcemia", "moderate", "open") in flag_states(database)
     assert [one.differences for one in replay_all(means)] == [(), ()]
+
+
+def test_a_value_that_is_sent_with_u_counts(send, database):
+    send(report(obx("9.5", status="P")))
+
+    send(later(obx("13.9", status="U")))
+
+    assert [state for *_, state in flag_states(database)] == ["open"]
+
+
+@pytest.mark.parametrize("purpose", ["T", "D"])
+def test_a_trial_takes_back_nothing_real(purpose, send, database):
+    send(report(HIGH))
+
+    send(report(obx("", kind="", status="D"), head=msh(control="M9", purpose=purpose)))
+
+    assert flag_states(database) == [("hypercalcemia", "moderate", "open")]

@@ -7,14 +7,14 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 
-from service.domain.errors import BadInput
+from service.domain.errors import BadInput, InUse
 from service.domain.panels import Code, SentRange, Status
 from service.flows.whole import Once, take_in_whole
 from service.formats import native
 from service.storage import results
 from service.storage.idempotency import Answer, Claim
 from service.storage.panels import Message
-from service.storage.tables import inbox, outbox
+from service.storage.tables import inbox, outbox, patients
 from service.storage.tables import results as result_rows
 from tests.flows.build import (
     NOW,
@@ -180,3 +180,35 @@ def test_a_status_alone_in_the_message_of_its_value_waits_for_it(means):
     taken = take_in_whole([value, status], MESSAGE, means)
 
     assert [one.items[0][1].provisional for one in taken.receipts] == [True, False]
+
+
+def test_too_many_results_are_refused_before_anything_is_held_up(means, database, monkeypatch):
+    monkeypatch.setattr("service.flows.whole.MOST_RESULTS", 2)
+
+    with pytest.raises(BadInput) as refused:
+        take_in_whole(read(panel(calcium("9.5"), alp("90")), panel(platelets("200"), on=1)), MESSAGE, means)
+
+    assert [(one.pointer, one.code) for one in refused.value.faults] == [("/results/0", "too-many")]
+    assert row_counts(database)["inbox"] == 0
+
+
+def test_what_the_check_refuses_is_not_kept(means, database):
+    def check(connection):
+        raise InUse("somebody was first")
+
+    with pytest.raises(InUse):
+        take_in_whole(read(panel(calcium("11.9"))), MESSAGE, means, check=check)
+
+    assert (row_counts(database)["inbox"], row_counts(database)["patients"]) == (0, 0)
+
+
+def test_a_trial_of_the_sender_touches_nothing_of_the_real_patient(means, database):
+    take_in_whole(read(panel(calcium("11.9"))), MESSAGE, means)
+    taken_back = panel(calcium("11.9", status="entered-in-error"))
+
+    take_in_whole(read(taken_back), replace(MESSAGE, test=True), means)
+
+    assert flag_states(database) == [("hypercalcemia", "moderate", "open")]
+    with database.reading() as connection:
+        found = set(connection.execute(select(patients.c.authority)).scalars())
+    assert found == {"hospital-a", "urn:lab-alerts:trial:hospital-a"}

@@ -24,6 +24,9 @@ ACCEPTED = {
     "keep_inbox_days": ("400", 400),
     "remember_hours": ("48", 48),
     "hl7_http_status": ("By-Code", "by-code"),
+    "cds_hooks_auth": ("Off", "off"),
+    "cds_hooks_issuers": ("/etc/lab-alerts/issuers.json", "/etc/lab-alerts/issuers.json"),
+    "cds_hooks_origins": ("https://ehr.example, http://[::1]:8080", ("https://ehr.example", "http://[::1]:8080")),
     "ruleset": ("blood-findings-2", "blood-findings-2"),
     "public_url": ("https://lab.example/alerts/", "https://lab.example/alerts"),
     "trusted_proxies": ("1", 1),
@@ -79,6 +82,12 @@ REFUSED = [
     ("migrate_on_start", "no"),
     ("log_level", "verbose"),
     ("log_format", "xml"),
+    ("cds_hooks_auth", "no"),
+    ("cds_hooks_issuers", ""),
+    ("cds_hooks_origins", "*"),
+    ("cds_hooks_origins", "null"),
+    ("cds_hooks_origins", "https://ehr.example/"),
+    ("cds_hooks_origins", "https://ehr.example,"),
 ]
 
 

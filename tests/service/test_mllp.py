@@ -6,23 +6,21 @@ import ssl
 import threading
 from contextlib import contextmanager, suppress
 from ipaddress import ip_network
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
-from service import mllp
+from service import cli_mllp, mllp
 from service.domain.errors import Unavailable
 from service.formats.hl7v2.frames import framed
 from service.mllp import Listener, Listening
 from service.storage.tables import inbox
 from tests.flows.build import flag_states, row_counts
 from tests.formats.hl7v2.build import msh, obx, report
+from tests.service.certificates import certificate
 
 GOOD = report(obx())
 PATIENCE = 20  # seconds
-# A certificate of "localhost" and its key, made for this test and used nowhere else; good until the year 2126.
-CERTIFICATE = Path(__file__).with_name("tls.pem")
 
 
 class Client:
@@ -217,13 +215,33 @@ def test_a_batch_is_answered_as_a_batch(listening):
     assert answer.startswith(b"BHS|^~\\&|ALERTS|HOSP|LIS|LAB\r")
 
 
-def test_connections_can_be_encrypted(listening):
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server.load_cert_chain(CERTIFICATE)
-    trusting = ssl.create_default_context(cafile=CERTIFICATE)
+@pytest.fixture
+def encrypted(listening, tmp_path):
+    """A listener with a certificate that lets in only those of one authority, and how a client trusts it."""
+    (server, key), (clients, _) = certificate(tmp_path, "server"), certificate(tmp_path, "client")
+    with listening(tls=cli_mllp._tls(server, key, clients)) as found:
+        yield found, ssl.create_default_context(cafile=server)
 
-    with listening(tls=server) as found:
+
+def test_connections_can_be_encrypted_and_a_known_certificate_is_let_in(encrypted, tmp_path):
+    found, trusting = encrypted
+    trusting.load_cert_chain(tmp_path / "client.pem", tmp_path / "client.key")
+
+    client = found["connect"](wrap=lambda sock: trusting.wrap_socket(sock, server_hostname="localhost"))
+    answer = client.ask(framed(GOOD))
+
+    assert code(answer) == "AA"
+
+
+@pytest.mark.parametrize("name", [None, "stranger"])
+def test_without_a_certificate_of_the_authority_nothing_is_taken(encrypted, tmp_path, database, name):
+    found, trusting = encrypted
+    if name is not None:
+        trusting.load_cert_chain(*certificate(tmp_path, name))
+
+    answer = None
+    with suppress(ssl.SSLError, ConnectionError):  # how a client hears of it is not the same in every version of TLS
         client = found["connect"](wrap=lambda sock: trusting.wrap_socket(sock, server_hostname="localhost"))
         answer = client.ask(framed(GOOD))
 
-    assert code(answer) == "AA"
+    assert (answer, row_counts(database)["panels"]) == (None, 0)

@@ -165,7 +165,8 @@ def _put_around(resources: Sequence[Resource], holders: Holders, reader: Observa
 
 
 def _read(kind: str, parts: list[_Part], top: Sequence[Slot], *, header: Header | None, name: str | None) -> Bundle:
-    check_repeated(((part.slot.log, part.fate.drawn) for part in parts), unit=kind in UNITS)
+    drawn = [(part.slot.log, part.fate.drawn) for part in parts]
+    check_repeated(drawn, unit=kind in UNITS, versions=kind == "history")
     if kind in UNITS:
         _raise(fault for part in parts for fault in part.slot.log.faults)
     # An entry is taken or refused as a whole, also where it is a Bundle itself.

@@ -72,12 +72,15 @@ def _name(result: Result) -> object:
     return result.sender_id if result.sender_id is not None else (result.code, result.analyte)
 
 
-def check_repeated(brought: Iterable[tuple[Log, Sequence[Drawn]]], *, unit: bool) -> None:
+def check_repeated(brought: Sequence[tuple[Log, Sequence[Drawn]]], *, unit: bool, versions: bool = False) -> None:
     """Look for results that are one and the same to us, and log a fault with the later one.
 
     In a message that is one unit no result may come twice under its identity; without any, two of one code, patient,
-    time and specimen cannot be told apart whatever the message.
+    time and specimen cannot be told apart whatever the message. Only ``versions`` of one may have different codes:
+    elsewhere an identifier that two analytes share is that of an order, and one would replace the other.
     """
+    if not unit and not versions:
+        _check_shared(brought)
     seen: set[object] = set()
     for log, drawn in brought:
         for one in drawn:
@@ -88,6 +91,22 @@ def check_repeated(brought: Iterable[tuple[Log, Sequence[Drawn]]], *, unit: bool
                 detail = "is the same result as an earlier one of this message"
                 log.fault(one.result.pointer, "identity-repeated", detail, hint="give each its own identifier")
             seen.add(name)
+
+
+def _check_shared(brought: Iterable[tuple[Log, Sequence[Drawn]]]) -> None:
+    first: dict[object, tuple[Log, Drawn]] = {}
+    for log, one in ((log, one) for log, drawn in brought for one in drawn):
+        if one.extra or one.result.sender_id is None:
+            continue
+        log_before, before = first.setdefault(_whole_name(one), (log, one))
+        if _codes(one.result).isdisjoint(_codes(before.result)):
+            detail = "has the identity of another result of this message, which is of another code"
+            for where, which in ((log_before, before), (log, one)):
+                where.fault(which.result.pointer, "identity-repeated", detail, hint="give each its own identifier")
+
+
+def _codes(result: Result) -> set[object]:
+    return {result.code, *result.other_codes}
 
 
 def _whole_name(one: Drawn) -> object:

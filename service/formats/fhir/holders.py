@@ -4,7 +4,7 @@ Law: a report speaks for all of its results, through members of members; of the 
 stricter one counts (for members of an Observation their own counts).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -43,7 +43,7 @@ class Holders:
     def __init__(self, scope: Scope, people: People, terms: Terms) -> None:
         self.scope, self._people, self._terms = scope, people, terms
         self._around: dict[int, list[Holder]] = {}
-        self._reported: set[int] = set()
+        self._led: dict[tuple[int, str], list[Resource]] = {}
 
     def around(self, resource: Resource) -> list[Holder]:
         return self._around.get(id(resource.sent), [])
@@ -55,14 +55,14 @@ class Holders:
         holder = self._holder(report, stated)
         found = [*self._linked(report, "result"), *(one for one in report.contained() if one.kind == "Observation")]
         self._put(holder, found, deep=True)
-        self._check_withdrawn(report, stated)
+        self._check_withdrawn(report, stated, found)
 
     def put_members(self, observation: Resource) -> None:
         """Put an Observation around its members, for what these leave out."""
-        members = list(self._linked(observation, "hasMember"))
+        members = self._linked(observation, "hasMember")
         if members:
             self._put(self._holder(observation, None), members, deep=False)
-        list(self._linked(observation, "derivedFrom"))
+        self._linked(observation, "derivedFrom")
 
     def _holder(self, resource: Resource, stated: Status | None) -> Holder:
         now = self._terms.now
@@ -86,8 +86,15 @@ class Holders:
             if deep:
                 waiting.extend(self._linked(one, "hasMember"))
 
-    def _linked(self, resource: Resource, name: str) -> Iterator[Resource]:
-        """Those that a list of references leads to; one that leads nowhere is told."""
+    def _linked(self, resource: Resource, name: str) -> list[Resource]:
+        """Those that a list of references leads to, each list followed once however many reports lead there."""
+        key = id(resource.sent), name
+        if key not in self._led:
+            self._led[key] = list(self._followed(resource, name))
+        return self._led[key]
+
+    def _followed(self, resource: Resource, name: str) -> Iterator[Resource]:
+        """The same; one that leads nowhere is told."""
         for child in resource.children(name):
             found = self._at_end(link(child), resource)
             if found is not None:
@@ -104,12 +111,15 @@ class Holders:
             return found[0]
         return None
 
-    def _check_withdrawn(self, report: Resource, stated: Status | None) -> None:
+    def _check_withdrawn(self, report: Resource, stated: Status | None, found: Sequence[Resource]) -> None:
         """A report that takes back results which it does not bring would leave them standing."""
         missing = [one for one in report.log.notices if one.code == "reference-unresolved"]
         if stated is not None and stated.withdraws and missing:
             detail = "the report takes back results that are not in this message, and so cannot be taken back by it"
             report.log.fault(missing[0].place, "reference-unresolved", detail, hint="send the Observations with it")
+        elif stated is Status.ENTERED_IN_ERROR and not found:
+            detail = "the report was entered in error, and does not say which results that takes back"
+            report.log.fault(report.at("result"), "required", detail, hint="send the Observations with it")
 
 
 def issued(resource: Resource, *, now: datetime) -> datetime | None:

@@ -57,6 +57,7 @@ _OTHERS = {
     "text-unusable": "value",
     "too-many-faults": "too-costly",
     "result-repeated": "duplicate",
+    "id-of-another-analyte": "conflict",
     "idempotency-key-reused": "conflict",
     # A fault of meaning, where the sender has asked that these refuse the message.
     "code_unmapped": "code-invalid",

@@ -37,6 +37,11 @@ class Whose:
     at: datetime = field(repr=False)
 
 
+_NO_SEX = "it is for one sex, and the patient's is not known"
+_NO_AGE = "it is for an age, and the patient's is not known"
+_UNKNOWN = frozenset({_NO_SEX, _NO_AGE})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Fit:
     """Does a range fit? True, False, or None where it cannot be told; and why not."""
@@ -55,7 +60,10 @@ def sent_range(node: Node, whose: Whose, *, unit: str) -> SentRange | None:
             detail = "no range that was sent is for somebody of this sex and age; none was used"
             node.log.notice(node.at("referenceRange"), "range-not-for-patient", detail)
         return None
-    certain = [one for one, fit in fitting if fit.fits]
+    # With the sex or the age unknown, the one for everybody is no better than the one for some.
+    certain = [one for one, fit in fitting if fit.fits or fit.why in _UNKNOWN]
+    if not any(fit.fits for _, fit in fitting):
+        certain = []
     found = {_read(one, unit) for one in certain or [one for one, _ in fitting]}
     if len(found) > 1:
         return SentRange(unclear="several reference ranges may be this patient's")
@@ -99,7 +107,7 @@ def _by_group(node: Node, whose: Whose) -> Iterator[_Fit]:
         elif whose.patient.sex.value in SEXES:
             yield _Fit(fits=whose.patient.sex.value in sexes)
         else:
-            yield _Fit(fits=None, why="it is for one sex, and the patient's is not known")
+            yield _Fit(fits=None, why=_NO_SEX)
 
 
 def _by_age(node: Node, whose: Whose) -> Iterator[_Fit]:
@@ -116,7 +124,7 @@ def _on_side(bound: Node, whose: Whose, *, above: bool) -> _Fit:
     """Is the age at least (``above``) or at most this one, in completed units? Both ends belong to the range."""
     found, born = decimal_of(bound), whose.patient.born
     if found is None or born is None:
-        return _Fit(fits=None, why="it is for an age, and the patient's is not known")
+        return _Fit(fits=None, why=_NO_AGE)
     age = _completed(unit_of(bound), born=whose, number=found[1])
     if age is None:
         return _Fit(fits=None, why="it is for an age that cannot be read")

@@ -46,6 +46,7 @@ CODES = {
     "processing-id": 202,
     "version": 203,
     "result-repeated": 205,
+    "id-of-another-analyte": 205,
     "idempotency-key-reused": 205,
     "locked": 206,
     "internal": 207,
@@ -55,6 +56,8 @@ CODES = {
 _ONLY_TOLD = frozenset({"time-without-offset", "partial-time", "number-in-text", "segment-unknown", "no-results"})
 
 ACCEPTED, CONTENT, REJECTED = "AA", "AE", "AR"
+# HL7 table 0155.
+_CONDITIONS = frozenset({"AL", "NE", "ER", "SU"})
 _COMMIT = {ACCEPTED: "CA", CONTENT: "CE", REJECTED: "CR"}
 
 
@@ -111,7 +114,8 @@ def due(head: Head, code: str) -> list[str]:
 
 
 def _wanted(condition: str, *, good: bool) -> bool:
-    return condition in ("AL", "SU" if good else "ER")
+    # Whoever writes what the table does not have waits for an answer, and without one sends for ever.
+    return condition in ("AL", "SU" if good else "ER") or (condition != "" and condition not in _CONDITIONS)
 
 
 def acknowledgment(head: Head, code: str, lines: Sequence[Line], *, stamp: Stamp) -> bytes:

@@ -29,13 +29,24 @@ def batch(sent: bytes) -> Batch:
     pieces = [piece for piece in _START.split(sent.removeprefix(_BOM)) if piece.strip()]
     messages: list[bytes] = []
     envelope: list[tuple[str, str]] = []
+    stray = False
     for piece in pieces or [sent]:
         name = piece[:3].decode("latin-1")
         if name in _ENVELOPE:
-            envelope.append((name, re.split(rb"[\r\n]", piece, maxsplit=1)[0].decode("latin-1")))
+            line, *rest = re.split(rb"[\r\n]", piece, maxsplit=1)
+            envelope.append((name, line.decode("latin-1")))
+            stray = stray or any(map(bytes.strip, rest))
         else:
             messages.append(piece)
-    return Batch(messages=tuple(messages), envelope=tuple(envelope), faults=tuple(_faults(envelope, len(messages))))
+    faults = [_STRAY] if stray else _faults(envelope, len(messages))
+    return Batch(messages=tuple(messages), envelope=tuple(envelope), faults=tuple(faults))
+
+
+_STRAY = Fault(
+    pointer="MSH^1",
+    code="sequence",
+    detail="segments stand between the messages of a batch, so that they belong to none: an MSH may be missing",
+)
 
 
 def _faults(envelope: Sequence[tuple[str, str]], count: int) -> list[Fault]:

@@ -6,7 +6,7 @@ Law: what is wrong with one observation is all said at once, and is nobody else'
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from service.domain.errors import Fault
 from service.domain.panels import Code, Result, SentRange, Status, stricter
@@ -99,7 +99,9 @@ class Attempt:
             self._fault(obr, 25, code="not-a-choice", detail="OBR-25 is not a status of an order (HL7 table 0123)")
         elif of_order and status is not None:
             status = stricter(status, statuses.ORDER[of_order])
-        return status, letter == statuses.PROMOTES and status is not None and status.judged
+        # A value that is sent all the same is the one that counts.
+        alone = letter == statuses.PROMOTES and not self._obx.data(5)
+        return status, alone and status is not None and status.judged
 
     def _codes(self) -> tuple[Code, ...]:
         found = codes.codes(self._obx.first(3))
@@ -161,7 +163,19 @@ class Attempt:
         obr = self._one.group.obr
         if obr is not None and (text := obr.text(22)):
             found = self._moment(obr, 22, text)
-            return found.at if found else None
+            return self._released(found, obr) if found else None
+        return self._sent()
+
+    def _released(self, found: Moment, obr: Segment) -> datetime:
+        """A day alone would put a correction before what it corrects: the time of a message of that day counts."""
+        sent = self._sent() if found.only_day else None
+        if sent is None or not found.at <= sent < found.at + timedelta(days=1):
+            return found.at
+        detail = "OBR-22 is said to the day only; the time of the message (MSH-7), which is of that day, was taken"
+        self._notice(obr, 22, code="partial-time", detail=detail)
+        return sent
+
+    def _sent(self) -> datetime | None:
         try:
             return times.moment(self._head.of(7), self._clock).at
         except ValueError:  # the head says so itself
@@ -191,11 +205,13 @@ def accession(group: Group) -> str | None:
 def _sender_id(one: Observed, head: Head, found: tuple[Code, ...], *, collected: datetime) -> str:
     """By what the sender knows the result: its own instance id, else order, code and sub-id. Never the value.
 
-    Where the order has no number, the time of collection stands for it.
+    Where the order has no number, the time of collection stands for it. What is sent as a trial (MSH-11) has names of
+    its own: it never corrects or takes back what was really measured.
     """
+    sender = f"{head.sender}|trial" if head.trial else head.sender
     if instance := one.obx.joined(21):
-        return json.dumps([head.sender, "instance", instance])
+        return json.dumps([sender, "instance", instance])
     order = accession(one.group) or collected.isoformat()
     said = one.obx.first(3)
     code = said.component(1), said.component(3)
-    return json.dumps([head.sender, order, *(code if code[0] else (found[0].code, found[0].system)), one.obx.text(4)])
+    return json.dumps([sender, order, *(code if code[0] else (found[0].code, found[0].system)), one.obx.text(4)])

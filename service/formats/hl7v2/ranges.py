@@ -21,7 +21,8 @@ def sent_range(text: str, unit: str) -> SentRange | None:
     bare = text.strip()
     if not bare:
         return None
-    if unit:
+    # A unit that begins like a number is told from the limit before it by a blank only.
+    if unit and (not unit[0].isdigit() or bare.endswith(f" {unit}")):
         bare = bare.removesuffix(unit).strip()
     found = _span(bare) or _side(bare)
     return found or SentRange(unclear="the text of OBX-7 is not a range that can be read in one way only")

@@ -43,7 +43,8 @@ def separators(first_line: str) -> Separators | None:
     sign = first_line[3:4]
     declared = first_line[4:].partition(sign)[0] if sign else ""
     signs = (sign + declared)[:5]
-    odd = any(one.isalnum() or one.isspace() for one in signs)
+    # What is not ASCII has other bytes in other character sets, and the head is read before its own is known.
+    odd = any(one.isalnum() or one.isspace() or not one.isascii() for one in signs)
     if len(signs) < _LEAST or len(set(signs)) < len(signs) or odd:
         return None
     names = ("field", "component", "repetition", "escape", "sub")

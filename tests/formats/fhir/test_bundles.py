@@ -367,3 +367,22 @@ def test_a_message_without_its_header_is_refused(first, expected):
 def test_what_is_no_bundle_is_refused(value):
     with pytest.raises(BadInput):
         read(value)
+
+
+@pytest.mark.parametrize("kind", ["batch", "collection"])
+def test_one_identity_for_two_codes_refuses_both(kind):
+    found = read(bundle(kind, observation(), observation("718-7", valueQuantity=quantity(14, "g/dL"))))
+
+    assert [[one.code for one in each.faults] for each in found.entries] == [["identity-repeated"]] * 2
+    assert found.reading.panels == ()
+
+
+def test_the_code_may_change_from_one_version_to_the_next():
+    found = read(bundle("history", observation("718-7"), observation()))
+
+    assert [one.faults for one in found.entries] == [(), ()]
+
+
+def test_a_report_entered_in_error_has_to_say_what_that_takes_back():
+    assert faults(report(status="entered-in-error")) == [("DiagnosticReport.result", "required")]
+    assert faults(report(status="cancelled")) == []

@@ -318,3 +318,10 @@ def test_without_issued_the_last_update_tells_versions_apart():
     sent = observation(issued=None, meta={"versionId": "3", "lastUpdated": "2026-11-01T11:00:00Z"})
 
     assert panel_of(sent).issued_at == datetime(2026, 11, 1, 11, tzinfo=UTC)
+
+
+def test_where_the_sex_is_not_known_a_range_for_everybody_does_not_decide_over_one_for_a_sex():
+    for_women = {**OTHER, "appliesTo": [concept("female", GENDER)]}
+
+    assert ranged(ONE, for_women, gender=None).unclear
+    assert ranged(ONE, {**OTHER, **years(high=17)}, birthDate=None).unclear

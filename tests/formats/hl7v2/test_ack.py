@@ -98,6 +98,8 @@ def test_a_message_without_a_head_is_rejected():
         ("ER", "AL", ["AA"], ["CE"]),
         ("SU", "AL", ["CA", "AA"], ["AE"]),
         ("SU", "ER", ["CA"], ["AE"]),
+        ("Y", "", ["CA"], ["CE"]),
+        ("", "al", ["AA"], ["AE"]),
     ],
 )
 def test_the_enhanced_mode_says_which_acknowledgments_are_due(accept, apply, good, bad):

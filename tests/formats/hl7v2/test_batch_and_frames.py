@@ -93,3 +93,16 @@ def test_a_frame_is_bounded_before_it_ends():
     with pytest.raises(TooLarge) as found:
         frames.next()
     assert found.value.beginning == b"y" * 10
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        BHS + ONE + b"BTS|1\rPID|1||7^^^a^MR\rOBX|1|NM|718-7^Hb^LN||3.0|g/dL|||||F\r",
+        BHS + b"OBX|1|NM|718-7^Hb^LN||3.0|g/dL|||||F\r" + ONE + b"BTS|1\r",
+    ],
+)
+def test_what_stands_in_a_batch_but_in_no_message_is_a_fault(sent):
+    found = batch(sent)
+
+    assert [one.code for one in found.faults] == ["sequence"]

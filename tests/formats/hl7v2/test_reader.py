@@ -337,3 +337,23 @@ def test_a_collection_in_the_future_is_refused_but_for_wrong_clocks(faults_of):
 
     assert only(report(obx(at=soon))).text == "11.9"
     assert faults_of(report(obx(at=late))) == [("OBX^1^14^1", "time-invalid")]
+
+
+def test_a_trial_has_names_of_its_own_so_that_it_takes_back_nothing_real():
+    real, *trials = (ids(report(obx(), head=msh(purpose=purpose))) for purpose in "PTD")
+
+    assert trials[0] == trials[1] != real
+
+
+@pytest.mark.parametrize(
+    ("said", "sent", "expected"),
+    [
+        ("20261120", "20261120153001+0100", datetime(2026, 11, 20, 14, 30, 1, tzinfo=UTC)),
+        ("20261119", "20261120153001+0100", datetime(2026, 11, 18, 23, tzinfo=UTC)),
+        ("20261120090000", "20261120153001+0100", datetime(2026, 11, 20, 8, tzinfo=UTC)),
+    ],
+)
+def test_a_release_said_to_the_day_is_that_of_the_message_where_it_is_of_that_day(said, sent, expected):
+    (panel,) = read(report(obx(), head=msh(at=sent), obr=OBR.replace("20261120093000+0100", said))).panels
+
+    assert panel.issued_at == expected

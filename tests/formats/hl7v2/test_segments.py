@@ -128,3 +128,8 @@ def test_bytes_that_cannot_be_read_are_a_fault_of_the_character_set(charset, cod
     sent = report(obx(kind="ST", value="3 µmol"), head=named(charset)).decode().encode("latin-1")
 
     assert faults_of(sent) == [("MSH^1^18^1", code)]
+
+
+@pytest.mark.parametrize("sent", [b"MSH\xd7\x90~\\&x", b"MSH|\xd7~\\&|LIS"])
+def test_separators_that_are_not_ascii_leave_no_head_to_read(sent):
+    assert head_of(sent).msh is None

@@ -175,3 +175,8 @@ def test_a_unit_with_a_separator_in_it_is_told():
 )
 def test_the_opinion_of_the_laboratory_is_kept(sent, read):
     assert only(report(obx(flag=sent))).interpretation == read
+
+
+@pytest.mark.parametrize(("text", "low", "high"), [("0.5-11", "0.5", "11"), ("0.5-11 1", "0.5", "11")])
+def test_a_unit_that_is_a_number_takes_nothing_from_a_limit(text, low, high):
+    assert sent_range(text, "1") == SentRange(low=Decimal(low), high=Decimal(high))
