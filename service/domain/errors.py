@@ -94,8 +94,9 @@ class Unavailable(LabAlertsError):
     """It cannot be done now. ``retry_after`` says after how many seconds the same request may be sent again.
 
     ``locked``: only because of somebody else who holds something of it, so that other requests may well be served.
+    ``lost``: two waited for each other, and this one gave way; tried again at once it goes on.
     """
 
-    def __init__(self, why: str, *, retry_after: int = 5, locked: bool = False) -> None:
-        self.why, self.retry_after, self.locked = why, retry_after, locked
+    def __init__(self, why: str, *, retry_after: int = 5, locked: bool = False, lost: bool = False) -> None:
+        self.why, self.retry_after, self.locked, self.lost = why, retry_after, locked, lost
         super().__init__(why)

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import IntegrityError
 
+from service.domain.errors import Unavailable
 from service.flows.desk import at_desk, take_each
 from service.flows.incoming import Order
 from service.flows.means import Means
@@ -67,9 +68,26 @@ def _taken(
 
 
 def with_notes(work: Callable[[], T], means: Means) -> T:
-    """Do some work in which notes are kept, once more if they were not there.
+    """Do some work in which notes are kept, and do it again when it had to give way to somebody else's.
 
-    The database may be another one by now, from a backup, and not have the notes that this process has kept.
+    Patients are locked in one order, but notes are kept when they are first needed: two transactions that go on in
+    passes can want the same two in different orders. Then one of them gives way, and has lost nothing.
+    """
+    for _ in range(_GIVES_WAY):
+        try:
+            return _with_notes(work, means)
+        except Unavailable as error:
+            if not error.lost:
+                raise
+    return _with_notes(work, means)
+
+
+_GIVES_WAY = 3  # times
+
+
+def _with_notes(work: Callable[[], T], means: Means) -> T:
+    """Once more if notes were not there: the database may be another one by now, from a backup, and not have those
+    that this process has kept.
     """
     try:
         return work()

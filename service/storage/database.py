@@ -82,7 +82,8 @@ def _translated() -> Iterator[None]:
         why = _reason(error)
         if why is None:
             raise
-        raise Unavailable(why, locked=_code(error) in _LOCKED) from error
+        code = _code(error)
+        raise Unavailable(why, locked=code in _LOCKED, lost=code in _LOST) from error
 
 
 # What each database calls it: PostgreSQL by SQLSTATE, SQLite by the name of its error.
@@ -90,6 +91,7 @@ _WRONG_STEP = frozenset({"42P01", "42703"})  # undefined table, undefined column
 _NO_ROOM = frozenset({"53100", "SQLITE_FULL"})
 _BUSY = frozenset({"40001", "40P01", "55P03", "57014", "SQLITE_BUSY", "SQLITE_LOCKED"})
 _LOCKED = frozenset({"40001", "40P01", "55P03"})  # of PostgreSQL, where a row is locked and not everything
+_LOST = frozenset({"40001", "40P01"})  # of PostgreSQL: a deadlock was found, and this transaction was ended
 _READ_ONLY = frozenset({"25006", "SQLITE_READONLY"})
 
 
