@@ -154,8 +154,8 @@ def _with_clients(contest: Contest, size: Size, *, kind: str, numbers: Sequence[
     for clients in numbers:
         gave, beside = take_turns(
             rounds,
-            lambda: asked(ours, list(islice(sent, count)), clients=clients, database=database),  # noqa: B023  run here
-            lambda: asked(contest.hello, [request("GET", "/")] * count, clients=clients),  # noqa: B023  run here
+            lambda clients=clients: asked(ours, list(islice(sent, count)), clients=clients, database=database),
+            lambda clients=clients: asked(contest.hello, [request("GET", "/")] * count, clients=clients),
         )
         both = compared([one.rate for one in gave], [one.rate for one in beside])
         what = f"POST, {NAMES[kind]}, {clients} client{'s'[: clients > 1]} / hello-world"

@@ -111,7 +111,7 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 def post_fork(_server: Any, worker: Any) -> None:
     """Let the worker count into its files. Must be done before it loads the service, which makes the counters."""
-    values.ValueClass = values.MultiProcessValue(lambda: worker.number)  # type: ignore[no-untyped-call]  # it has no types
+    values.ValueClass = values.MultiProcessValue(lambda: worker.number)
 
 
 def on_exit(_server: Any) -> None:

@@ -24,7 +24,7 @@ DOORS = {native.MEDIA_TYPE: "json", ndjson.MEDIA_TYPE: "ndjson", csv_rows.MEDIA_
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types; several workers have no such times anyway
+disable_created_metrics()  # several workers have no such times anyway
 
 # One of its own: the library's global one also tells of the process that happens to answer.
 REGISTRY = CollectorRegistry()
@@ -73,7 +73,7 @@ def collected() -> Iterable[Metric]:
     """Everything counted so far, by all workers of this service."""
     if values.ValueClass is values.MutexValue:  # this process is the only one
         return REGISTRY.collect()
-    found: Iterable[Metric] = MultiProcessCollector(None).collect()  # type: ignore[no-untyped-call]  # it has no types
+    found: Iterable[Metric] = MultiProcessCollector(None).collect()
     return found
 
 

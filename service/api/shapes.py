@@ -286,7 +286,7 @@ class ProblemShape(Schema):
     detail = fields.String(required=True)
     remedy = text("What to do about it.", required=True)
     instance = fields.String(required=True)
-    requestId = fields.String(required=True)  # noqa: N815  the name in the wire contract
+    request_id = fields.String(required=True, data_key="requestId")
     errors = fields.List(fields.Nested(ErrorShape))
 
 

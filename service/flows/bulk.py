@@ -106,7 +106,7 @@ def _batches(
             if full or time.monotonic() - began >= BATCH_SECONDS:
                 yield batch
                 batch, size, results, began = [], 0, 0, time.monotonic()
-    except Exception:
+    except Exception:  # whatever broke the reading off: it is raised again once what was read before is taken in
         if batch:
             yield batch
         raise

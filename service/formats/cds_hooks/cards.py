@@ -46,7 +46,7 @@ _DISPLAYS = {
 OVERRIDE_REASONS = tuple({"system": _REASONS, "code": code, "display": said} for code, said in _DISPLAYS.items())
 LISTED = frozenset((one["system"], one["code"]) for one in OVERRIDE_REASONS)
 
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # noqa: SIM905  a list of twelve strings is no easier to read
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _CORRECTED = "albumin_corrected_calcium"
 
 

@@ -16,8 +16,7 @@ REQUESTS = frozenset({"transaction", "batch"})
 BUNDLES = (*sorted(UNITS), "batch", "collection", "document", "searchset", "history")
 
 # https://hl7.org/fhir/R4/resourcelist.html
-RESOURCES = frozenset(
-    """
+_LISTED = """
     Account ActivityDefinition AdverseEvent AllergyIntolerance Appointment AppointmentResponse AuditEvent Basic Binary
     BiologicallyDerivedProduct BodyStructure Bundle CapabilityStatement CarePlan CareTeam CatalogEntry ChargeItem
     ChargeItemDefinition Claim ClaimResponse ClinicalImpression CodeSystem Communication CommunicationRequest
@@ -40,5 +39,5 @@ RESOURCES = frozenset(
     Substance SubstanceNucleicAcid SubstancePolymer SubstanceProtein SubstanceReferenceInformation
     SubstanceSourceMaterial SubstanceSpecification SupplyDelivery SupplyRequest Task TerminologyCapabilities TestReport
     TestScript ValueSet VerificationResult VisionPrescription
-    """.split()  # noqa: SIM905  as the standard lists them
-)
+"""
+RESOURCES = frozenset(_LISTED.split())

@@ -18,9 +18,8 @@ _COMPARED = re.compile(r"(<=|>=|<|>)?\s*(\S+)", re.ASCII)
 TEXTS = frozenset({"ST", "TX", "FT"})
 CODED = frozenset({"CE", "CWE", "CF", "CNE", "IS", "ID"})
 ATTACHED = frozenset({"ED", "RP"})
-OTHERS = frozenset(
-    "AD CK CN CP CQ CX DR DT DTM EI MA MO NA NDL PN PPN SI TM TN TS VID XAD XCN XON XPN XTN CD".split()  # noqa: SIM905  as the table lists them
-)
+_OTHERS = "AD CK CN CP CQ CX DR DT DTM EI MA MO NA NDL PN PPN SI TM TN TS VID XAD XCN XON XPN XTN CD"
+OTHERS = frozenset(_OTHERS.split())
 TYPES = frozenset({"NM", "SN", "NR"}) | TEXTS | CODED | ATTACHED | OTHERS
 
 

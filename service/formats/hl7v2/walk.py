@@ -15,12 +15,11 @@ SPECIMEN_FIRST = frozenset({"R22", "R23"})
 ABOUT_SPECIMENS = SPECIMEN_FIRST | {"R24"}
 
 # Segments of other uses that may stand in a message of results (HL7 v2.3 to v2.8).
-KNOWN = frozenset(
-    """
+_LISTED = """
     ACC ADD AL1 ARV BLG CTD CTI CON DB1 DG1 DRG DSC DSP ERR EVN FT1 GT1 IAM IN1 IN2 IN3 INV MRG MSA NK1 NPU OBS ORG PD1
     PDA PES PEO PCR PV1 PV2 PRT QRD QRF ROL SAC SFT SID STF TCC TCD TQ1 TQ2 TXA UAC UB1 UB2
-    """.split()  # noqa: SIM905  so many short names are read more easily in a text
-)
+"""
+KNOWN = frozenset(_LISTED.split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
