@@ -10,14 +10,15 @@ A new setting is one field of ``Settings``: variable, check, default and documen
 import dataclasses
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from marshmallow import Schema, ValidationError, fields
 
 from service import settings_text
+from service.settings_fields import Entry, Read, flag, number, one_of, setting
 
 PREFIX = "LAB_ALERTS_"
 FILE_SUFFIX = "_FILE"
@@ -53,55 +54,6 @@ class SettingRow:
     secret: bool
 
 
-class _Read(fields.Field[Any]):
-    """A marshmallow field around one reading function, which says what is accepted when the reading fails."""
-
-    def __init__(self, read: Callable[[str], object], accepts: str) -> None:
-        super().__init__()
-        self._read = read
-        self.accepts = accepts
-
-    def _deserialize(self, value: str, *_: object, **__: object) -> object:
-        try:
-            return self._read(settings_text.not_empty(value))
-        except settings_text.Odd as odd:
-            raise ValidationError(f"{odd}; accepted: {self.accepts}") from odd
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
-    """What a field of Settings carries beside its default."""
-
-    read: Callable[[str], object]
-    accepts: str
-    meaning: str
-    secret: bool
-
-
-def _setting(
-    default: object, meaning: str, *, read: Callable[[str], object], accepts: str, secret: bool = False
-) -> Any:
-    entry = _Entry(read=read, accepts=accepts, meaning=meaning, secret=secret)
-    return field(default=default, repr=not secret, metadata={"entry": entry})
-
-
-def _number(default: int, meaning: str, *, low: int, high: int) -> Any:
-    return _setting(
-        default,
-        meaning,
-        read=lambda text: settings_text.whole(text, low, high),
-        accepts=f"whole numbers from {low} to {high}",
-    )
-
-
-def _flag(default: bool, meaning: str) -> Any:
-    return _setting(default, meaning, read=settings_text.switch, accepts="true or false")
-
-
-def _one_of(default: str, meaning: str, *choices: str) -> Any:
-    return _setting(default, meaning, read=lambda text: settings_text.choice(text, choices), accepts=", ".join(choices))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything an operator may choose. ``repr`` leaves the secrets out.
@@ -109,97 +61,95 @@ class Settings:
     Each field is the variable ``LAB_ALERTS_<NAME>``; a secret may come as ``LAB_ALERTS_<NAME>_FILE`` instead.
     """
 
-    database_url: str = _setting(
+    database_url: str = setting(
         "sqlite:///var/lab-alerts.db",
         "Where everything is kept. A secret, because it may hold a password.",
         read=settings_text.database_url,
         accepts="sqlite:///relative/path, sqlite:////absolute/path or postgresql://user:password@host:port/name",
         secret=True,
     )
-    database_pool: int = _number(
+    database_pool: int = number(
         0,
         "Open database connections per worker process; 0 is one per thread, at most 8, and one more.",
         low=0,
         high=200,
     )
-    database_timeout_seconds: int = _number(
+    database_timeout_seconds: int = number(
         10, "Seconds to wait for a connection, a lock or a busy SQLite file before giving up.", low=1, high=300
     )
-    bind: str = _setting(
+    bind: str = setting(
         "127.0.0.1:8000",
         "Address to listen on. When it is not set and PORT is, 0.0.0.0 on that port.",
         read=settings_text.host_and_port,
         accepts="host:port",
     )
-    workers: int = _number(
+    workers: int = number(
         0,
         f"Worker processes; 0 is automatic: {SQLITE_WORKERS} with SQLite (one writes at a time); with "
         f"PostgreSQL two for each processor, at most {MAX_AUTOMATIC_WORKERS}.",
         low=0,
         high=64,
     )
-    threads: int = _number(
+    threads: int = number(
         16, "Threads per worker process; panels that they bring at the same time are written together.", low=1, high=64
     )
-    request_timeout_seconds: int = _number(
+    request_timeout_seconds: int = number(
         30,
         "Seconds after which a worker process that is stuck as a whole is replaced; not a limit for one request.",
         low=1,
         high=600,
     )
-    graceful_seconds: int = _number(
+    graceful_seconds: int = number(
         30, "Seconds that requests under way are given to finish when the service stops.", low=1, high=600
     )
-    client_timeout_seconds: int = _number(
+    client_timeout_seconds: int = number(
         20, "Seconds that one request waits for its client; 500 bytes sent or taken give one back.", low=1, high=600
     )
-    max_body_bytes: int = _number(
+    max_body_bytes: int = number(
         1_048_576, "Largest request body in bytes; a larger one is refused (413).", low=1_024, high=2**30
     )
-    keep_names: bool = _flag(False, "Keep the names of patients when a message carries them.")
-    keep_inbox_days: int = _number(
+    keep_names: bool = flag(False, "Keep the names of patients when a message carries them.")
+    keep_inbox_days: int = number(
         0,
         "Days after which `lab-alerts purge` deletes messages as they came; 0 keeps them for ever.",
         low=0,
         high=36_500,
     )
-    remember_hours: int = _number(
+    remember_hours: int = number(
         24, "Hours for which the answer to a request with an Idempotency-Key is remembered.", low=1, high=8_760
     )
-    hl7_http_status: str = _one_of("always-200", "HTTP status of HL7 v2 acknowledgments.", "always-200", "by-code")
-    cds_hooks_auth: str = _one_of(
+    hl7_http_status: str = one_of("always-200", "HTTP status of HL7 v2 acknowledgments.", "always-200", "by-code")
+    cds_hooks_auth: str = one_of(
         "required", "Whether callers of CDS Hooks must show a token; off is for trials only.", "required", "off"
     )
-    cds_hooks_issuers: str | None = _setting(
+    cds_hooks_issuers: str | None = setting(
         None,
         "File that lists whose tokens are taken for CDS Hooks; without one nobody's are.",
         read=settings_text.not_empty,
         accepts="the path of a JSON file",
     )
-    cds_hooks_origins: tuple[str, ...] | None = _setting(
+    cds_hooks_origins: tuple[str, ...] | None = setting(
         None,
         "Origins whose pages may call CDS Hooks from a browser.",
         read=settings_text.origins,
         accepts="origins such as https://ehr.example, with commas between them",
     )
-    ruleset: str = _setting(
+    ruleset: str = setting(
         "blood-findings-1",
         "The rule set that judges what comes in.",
         read=settings_text.ruleset_name,
         accepts="small letters, digits and hyphens",
     )
-    public_url: str | None = _setting(
+    public_url: str | None = setting(
         None,
         "Address under which others reach the service; used in links.",
         read=settings_text.public_url,
         accepts="an absolute http or https address",
     )
-    trusted_proxies: int = _number(
-        0, "Reverse proxies in front whose X-Forwarded headers are believed.", low=0, high=10
-    )
-    migrate_on_start: bool = _flag(True, "Bring the database schema up to date when the service starts.")
-    log_level: str = _one_of("info", "Least level that is logged.", "debug", "info", "warning", "error")
-    log_format: str = _one_of("json", "json for machines, console for people.", "json", "console")
+    trusted_proxies: int = number(0, "Reverse proxies in front whose X-Forwarded headers are believed.", low=0, high=10)
+    migrate_on_start: bool = flag(True, "Bring the database schema up to date when the service starts.")
+    log_level: str = one_of("info", "Least level that is logged.", "debug", "info", "warning", "error")
+    log_format: str = one_of("json", "json for machines, console for people.", "json", "console")
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -251,7 +201,7 @@ class Settings:
         return self.workers or automatic
 
 
-def _entries() -> Iterator[tuple[str, object, _Entry]]:
+def _entries() -> Iterator[tuple[str, object, Entry]]:
     for each in dataclasses.fields(Settings):
         yield PREFIX + each.name.upper(), each.default, each.metadata["entry"]
 
@@ -265,7 +215,7 @@ def _default_text(default: object) -> str:
 def _schema() -> Schema:
     members: dict[str, fields.Field[Any]] = {}
     for name, _default, entry in _entries():
-        member = _Read(entry.read, entry.accepts)
+        member = Read(entry.read, entry.accepts)
         member.data_key = name
         members[name.removeprefix(PREFIX).lower()] = member
     return Schema.from_dict(members, name="SettingsSchema")()

@@ -13,6 +13,7 @@ import structlog
 from flask import Flask, current_app, g, request
 
 from service.api.problems import Refused
+from service.domain.actors import Actor, ActorKind
 from service.domain.errors import BadInput, Fault, Unavailable
 from service.flows.means import Means
 from service.storage import keys
@@ -82,6 +83,12 @@ def key() -> ApiKey:
     """The key of this request."""
     found: ApiKey = g.api_key
     return found
+
+
+def actor() -> Actor:
+    """Who makes this request."""
+    found = key()
+    return Actor(kind=ActorKind.KEY, id=found.id, name=found.name)
 
 
 def now() -> datetime:

@@ -9,12 +9,12 @@ from datetime import datetime
 
 from service.domain.changes import Change, ChangeKind, Difference
 from service.domain.episodes import Episode, EpisodeState, Flag, FlagKey
+from service.domain.events import Event
 from service.domain.judge import Judgement
 from service.flows.means import Means
 from service.storage import judgements, outbox
 from service.storage.ids import new_id
 from service.storage.judgements import NewFlag
-from service.storage.outbox import Event
 from service.storage.writes import Writes
 
 

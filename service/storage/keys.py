@@ -17,7 +17,18 @@ from service.storage.ids import new_id
 from service.storage.tables import api_keys
 
 PREFIX = "lak_"
-SCOPES = ("panels:write", "flags:read", "rules:read", "rules:write", "sources:write", "metrics:read", "admin")
+SCOPES = (
+    "panels:write",
+    "flags:read",
+    "episodes:write",
+    "rules:read",
+    "rules:write",
+    "sources:write",
+    "subscriptions:write",
+    "metrics:read",
+    "audit:read",
+    "admin",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

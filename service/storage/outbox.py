@@ -5,25 +5,11 @@ without its change. The data is thin: ids and words of ours, no identity and no 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
+from service.domain.events import Event
 from service.storage.tables import outbox
 from service.storage.writes import Writes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """Something to tell. ``type`` is its name on the wire (``lab.flag.raised``)."""
-
-    id: str
-    type: str
-    patient: str
-    episode: str
-    flag: str | None
-    at: datetime
-    data: dict[str, Any]
 
 
 def keep(writes: Writes, events: Sequence[Event]) -> None:
@@ -40,5 +26,7 @@ def _values(event: Event) -> dict[str, Any]:
         "episode_id": event.episode,
         "flag_id": event.flag,
         "at": event.at,
-        "data": event.data,
+        "data": dict(event.data),
+        "only_for": event.only_for,
+        "fanned": event.quiet,
     }

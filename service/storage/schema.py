@@ -17,8 +17,12 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
 from service.domain.errors import Unavailable
+from service.storage import tables_acts, tables_audit, tables_cds, tables_delivery, tables_people, tables_watch
 from service.storage.database import Database
-from service.storage.tables_cds import metadata
+
+# Every module adds its tables to the same metadata; naming them here leaves none out.
+_PLACES = (tables_acts, tables_audit, tables_cds, tables_delivery, tables_people, tables_watch)
+(metadata,) = {place.metadata for place in _PLACES}
 
 # Any number will do, as long as nothing else in the same database takes it; this one spells "lab" and "alrt".
 _ADVISORY_LOCK = 0x6C6162616C7274

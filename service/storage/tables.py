@@ -314,13 +314,16 @@ outbox = Table(
     metadata,
     Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     _required("id"),
-    _required("patient_id"),
-    _required("episode_id"),
+    Column("patient_id", Text),
+    Column("episode_id", Text),
     Column("flag_id", Text),
     _required("type"),
     _required("at", Instant),
     _required("data", JSON),
+    Column("only_for", Text),
+    _required("fanned", Boolean, server_default=false()),
     Index("ix_outbox_patient", "patient_id", "seq"),
+    Index("ix_outbox_unfanned", "seq", sqlite_where=text("NOT fanned"), postgresql_where=text("NOT fanned")),
     UniqueConstraint("id", name="uq_outbox_id"),
 )
 

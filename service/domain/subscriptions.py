@@ -1,0 +1,118 @@
+"""Subscriptions: who wants to be told of what, and by which way.
+
+    an event ─► does anybody want it? ─► who was told of its flag before? ─► a delivery for each of them
+
+Law: what is taken back goes to everyone who was told of it, whatever they ask for now.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from service.domain.events import Event
+
+
+class Channel(StrEnum):
+    """The way by which a message goes out."""
+
+    WEBHOOK = "webhook"
+    EMAIL = "email"
+    PAGER = "pager"
+
+
+class Format(StrEnum):
+    """The language in which a message is written. Of which channel it is, ``FORMATS`` says."""
+
+    NATIVE = "native"
+    CLOUDEVENTS = "cloudevents"
+    FHIR = "fhir"
+    TEXT = "text"
+    ALERTMANAGER = "alertmanager"
+    PAGERDUTY = "pagerduty"
+
+
+FORMATS: Mapping[Channel, tuple[Format, ...]] = {
+    Channel.WEBHOOK: (Format.NATIVE, Format.CLOUDEVENTS, Format.FHIR),
+    Channel.EMAIL: (Format.TEXT,),
+    Channel.PAGER: (Format.ALERTMANAGER, Format.PAGERDUTY),
+}
+
+
+class Payload(StrEnum):
+    """``thin``: ids and words of ours. ``full``: with the flag as the API shows it, value and patient included."""
+
+    THIN = "thin"
+    FULL = "full"
+
+
+class SubscriptionState(StrEnum):
+    """``disabled``: by the service, because the receiver said that it is gone (410). ``paused``: by its owner."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    DISABLED = "disabled"
+    DELETED = "deleted"
+
+
+class DeliveryState(StrEnum):
+    """``failed``: given up, and kept until it is replayed. ``dropped``: its subscription was deleted."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    FAILED = "failed"
+    DROPPED = "dropped"
+
+
+# What a subscription is told when it names no types: not that a finding goes on or got better.
+USUAL_TYPES = (
+    "lab.flag.raised",
+    "lab.flag.escalated",
+    "lab.flag.reopened",
+    "lab.flag.acknowledged",
+    "lab.flag.unacknowledged",
+    "lab.flag.resolved",
+    "lab.flag.superseded",
+    "lab.flag.withdrawn",
+    "lab.flag.overdue",
+    "lab.feed.silent",
+    "lab.feed.resumed",
+)
+ALL_TYPES = (*USUAL_TYPES, "lab.flag.improved", "lab.flag.repeated", "lab.result.not_evaluable")
+# What is sent when somebody asks for a trial; nobody subscribes to it.
+TEST_TYPE = "lab.subscription.test"
+
+# These go to everyone who was told of the flag or of its episode.
+TAKEN_BACK = frozenset({"lab.flag.resolved", "lab.flag.superseded", "lab.flag.withdrawn"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which events are wanted. An empty list wants all (of types: the usual ones).
+
+    ``collected_within_hours``: only flags whose specimen was taken so many hours before the event, or later.
+    """
+
+    types: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
+    severities: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    collected_within_hours: int | None = None
+
+    def wants(self, event: Event) -> bool:
+        """Does it ask for this event? An event that says nothing of a thing asked for is not wanted."""
+        data = event.data
+        asked = (
+            (event.type, self.types or USUAL_TYPES),
+            (data.get("finding"), self.findings),
+            (data.get("severity"), self.severities),
+            (data.get("source"), self.sources),
+        )
+        return all(not listed or said in listed for said, listed in asked) and self._recent(data, event.at)
+
+    def _recent(self, data: Mapping[str, Any], at: datetime) -> bool:
+        if self.collected_within_hours is None or "collected_at" not in data:
+            return True
+        collected = datetime.fromisoformat(str(data["collected_at"]))
+        return (at - collected).total_seconds() <= self.collected_within_hours * 3600
