@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
@@ -56,6 +57,7 @@ def _files_told(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--rejects", type=click.Path(dir_okay=False, path_type=Path), help="Where refused lines go.")
 @click.option("--dry-run", is_flag=True, help="Judge each panel with what is held, and keep nothing.")
 @click.option("--strict", is_flag=True, help="Refuse panels with a fault that can be mended, like an unknown unit.")
+@click.option("--quiet", is_flag=True, help="It is history: nobody is told of what it brings about.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @told
 @_files_told
@@ -67,6 +69,7 @@ def import_(
     rejects: Path | None,
     dry_run: bool,
     strict: bool,
+    quiet: bool,
     as_json: bool,
 ) -> None:
     """Take in a file of panels (CSV or NDJSON; - is standard input). Started again after a break, it goes on there."""
@@ -76,6 +79,7 @@ def import_(
     if rejects is not None and rejects.absolute() == file.absolute():
         raise click.UsageError("--rejects names the file itself")
     order = _order(file, form=form, source=source, rejects=rejects, dry_run=dry_run, strict=strict)
+    order = replace(order, quiet=quiet)
     note, began = _note(order), time.monotonic()
     with _means() as means:
         running = Import(order, means, note=note)

@@ -137,7 +137,8 @@ def _make_deliveries() -> None:
         "sqlite_where": sa.text("state = 'waiting'"),
         "postgresql_where": sa.text("state = 'waiting'"),
     }
-    op.create_index("ix_deliveries_due", "deliveries", ["next_at", "event_seq"], unique=False, **waiting)
+    due = ["subscription_id", "next_at", "event_seq"]
+    op.create_index("ix_deliveries_due", "deliveries", due, unique=False, **waiting)
     op.create_index(
         "ix_deliveries_lane", "deliveries", ["subscription_id", "lane", "event_seq"], unique=False, **waiting
     )

@@ -6,8 +6,8 @@ Law: what is taken back goes to everyone who was told of it, whatever they ask f
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -83,8 +83,11 @@ ALL_TYPES = (*USUAL_TYPES, "lab.flag.improved", "lab.flag.repeated", "lab.result
 # What is sent when somebody asks for a trial; nobody subscribes to it.
 TEST_TYPE = "lab.subscription.test"
 
-# These go to everyone who was told of the flag or of its episode.
-TAKEN_BACK = frozenset({"lab.flag.resolved", "lab.flag.superseded", "lab.flag.withdrawn"})
+# These take back something that was told, and go to everyone who was told of the flag or of its episode. An episode
+# that is open again takes back that it was resolved.
+TAKEN_BACK = frozenset({"lab.flag.resolved", "lab.flag.reopened", "lab.flag.superseded", "lab.flag.withdrawn"})
+# Of these, those that speak of an episode as a whole.
+OF_EPISODES = frozenset({"lab.flag.resolved", "lab.flag.reopened"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,4 +118,47 @@ class Filter:
         if self.collected_within_hours is None or "collected_at" not in data:
             return True
         collected = datetime.fromisoformat(str(data["collected_at"]))
-        return (at - collected).total_seconds() <= self.collected_within_hours * 3600
+        return at - collected <= timedelta(hours=self.collected_within_hours)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """Somebody who wants to be told, by which way, of what.
+
+    ``secret`` and ``old_secret`` sign what is sent to a webhook; ``credential`` is what the receiver of a pager asks
+    for. ``from_seq``: the last event before it was made. ``told``: how many events it has been told of.
+    ``failures``: how often in a row its receiver has failed, which is left alone until ``hold_until``.
+    """
+
+    id: str
+    name: str
+    channel: Channel
+    endpoint: str = field(repr=False)
+    format: Format
+    payload: Payload
+    filter: Filter = Filter()
+    state: SubscriptionState = SubscriptionState.ACTIVE
+    why: str | None = None
+    secret: str | None = field(default=None, repr=False)
+    old_secret: str | None = field(default=None, repr=False)
+    old_secret_until: datetime | None = None
+    credential: str | None = field(default=None, repr=False)
+    from_seq: int = 0
+    told: int = 0
+    failures: int = 0
+    hold_until: datetime | None = None
+    version: int = 1
+    created_at: datetime
+    created_by: str
+    changed_at: datetime
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS[self.channel]:
+            raise ValueError("the format is not one of the channel")
+        if (self.old_secret is None) != (self.old_secret_until is None):
+            raise ValueError("an old secret is valid until a time")
+
+    def secrets_at(self, now: datetime) -> tuple[str, ...]:
+        """The secrets that sign a message now, the newest first."""
+        old = self.old_secret if self.old_secret_until is not None and now < self.old_secret_until else None
+        return tuple(secret for secret in (self.secret, old) if secret is not None)

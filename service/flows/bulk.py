@@ -126,6 +126,7 @@ def _like(message: Message) -> Callable[..., Message]:
             request_id=message.request_id,
             received_at=at,
             test=message.test,
+            quiet=message.quiet,
         )
 
     return message_of

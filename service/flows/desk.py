@@ -264,10 +264,25 @@ def _keep(
     _keep_results(writes, incoming, patient, panel_id=panel_id)
     _keep_verdicts(writes, incoming, patient, judged=judged)
     on = Occasion(
-        patient=patient.id, panel=panel_id, source=message.source, now=message.received_at, test=message.trial
+        patient=patient.id,
+        panel=panel_id,
+        source=message.source,
+        now=message.received_at,
+        test=message.trial,
+        quiet=message.quiet,
     )
     keeping.keep(writes, named, on, means=means)
+    keeping.tell_of_lacking(writes, _lacking(incoming, judged.after.verdicts), on)
     return panel_id
+
+
+def _lacking(incoming: Incoming, verdicts: Verdicts) -> Iterator[tuple[Held, Reason]]:
+    """What came now of a known analyte and could not be judged, for a reason that its sender can mend."""
+    for one in incoming.arrivals:
+        if one.current and not one.duplicate and one.held.analyte is not None:
+            reason = verdicts[one.held.key].reason
+            if reason is not None and reason.mendable:
+                yield one.held, reason
 
 
 def _item(arrival: Arrival) -> Item:

@@ -35,13 +35,15 @@ Data = dict[str, Any]
 class Order:
     """What is to be imported, and how. ``note`` and ``rejects`` are None where there shall be no such file.
 
-    ``of`` tells this import from others: a note is gone on from only if it says the same.
+    ``quiet``: nobody is told of what it brings about. ``of`` tells this import from others: a note is gone on from only
+    if it says the same.
     """
 
     format: str
     source: str
     dry_run: bool = False
     strict: bool = False
+    quiet: bool = False
     of: Mapping[str, Any] = field(default_factory=dict)
     note: Path | None = None
     rejects: Path | None = None
@@ -94,7 +96,11 @@ class Import:
         Raises ``BadInput`` when its beginning cannot be used.
         """
         message = Message(
-            body=b"", content_type=_MEDIA[self.order.format], source=self.order.source, received_at=clock()
+            body=b"",
+            content_type=_MEDIA[self.order.format],
+            source=self.order.source,
+            received_at=clock(),
+            quiet=self.order.quiet,
         )
         entries = _READ[self.order.format](self._left(stream), now=message.received_at, passed_over=PASSED_OVER)
         options = {"dry_run": self.order.dry_run, "strict": self.order.strict}

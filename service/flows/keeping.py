@@ -3,19 +3,25 @@
 Law: what ends is written before what begins, and every change written here has its event in the same transaction.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from service.domain.changes import Change, ChangeKind, Difference
 from service.domain.episodes import Episode, EpisodeState, Flag, FlagKey
 from service.domain.events import Event
 from service.domain.judge import Judgement
+from service.domain.timeline import Held
+from service.domain.verdicts import Reason
 from service.flows.means import Means
 from service.storage import judgements, outbox
 from service.storage.ids import new_id
 from service.storage.judgements import NewFlag
 from service.storage.writes import Writes
+
+# That a result could not be judged is told by this name; it is of no episode.
+NOT_EVALUABLE = "lab.result.not_evaluable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +35,7 @@ class Told:
     episode: str | None
     by: str | None = None
     late: bool = False
+    collected_at: datetime | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +97,7 @@ def _told(change: Change, named: Named) -> Told:
         episode=named.episode_of(change.flag.key).id,
         by=named.flag_ids[change.by.key] if change.by else None,
         late=change.late,
+        collected_at=change.flag.collected_at,
     )
 
 
@@ -104,6 +112,7 @@ def _told_of_episode(change: Change, named: Named) -> Told:
         severity=str(episode.level),
         flag=episode.last_flag,
         episode=episode.id,
+        collected_at=episode.last_at,
     )
 
 
@@ -111,7 +120,7 @@ def _told_of_episode(change: Change, named: Named) -> Told:
 class Occasion:
     """On what occasion something is kept: which patient, by which panel of which source, and when.
 
-    ``test``: the events are marked, so that nobody is told of them.
+    ``test`` or ``quiet``: the events are marked, so that nobody is told of them.
     """
 
     patient: str
@@ -119,6 +128,12 @@ class Occasion:
     source: str
     now: datetime
     test: bool = False
+    quiet: bool = False
+
+    def marked(self, data: dict[str, Any]) -> dict[str, Any]:
+        """The data of an event on this occasion."""
+        marks = {name: True for name in ("test", "quiet") if getattr(self, name)}
+        return data | {"source": self.source} | marks
 
 
 def keep(writes: Writes, named: Named, on: Occasion, *, means: Means) -> None:
@@ -193,8 +208,8 @@ def _joined(named: Named, episode: Episode, former: Episode | None) -> Iterator[
 
 def _event(one: Told, on: Occasion) -> Event:
     data = {name: getattr(one, name) for name in ("finding", "severity", "flag", "episode", "by", "late")}
-    if on.test:
-        data["test"] = True
+    if one.collected_at is not None:
+        data["collected_at"] = one.collected_at.isoformat()
     return Event(
         id=new_id("evt"),
         type=one.type,
@@ -202,5 +217,22 @@ def _event(one: Told, on: Occasion) -> Event:
         episode=one.episode or "",
         flag=one.flag,
         at=on.now,
-        data=data,
+        data=on.marked(data),
     )
+
+
+def tell_of_lacking(writes: Writes, items: Iterable[tuple[Held, Reason]], on: Occasion) -> None:
+    """Put out that results of known analytes could not be judged, for a reason that their sender can mend."""
+    told = [_lacking(held, reason, on) for held, reason in items]
+    outbox.keep(writes, told)
+
+
+def _lacking(held: Held, reason: Reason, on: Occasion) -> Event:
+    data = {
+        "reason": str(reason),
+        "analyte": held.analyte,
+        "result": held.key,
+        "panel": on.panel,
+        "collected_at": held.collected_at.isoformat(),
+    }
+    return Event(id=new_id("evt"), type=NOT_EVALUABLE, patient=on.patient, at=on.now, data=on.marked(data))

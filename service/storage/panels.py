@@ -26,7 +26,8 @@ TRIAL = "urn:lab-alerts:trial:"
 class Message:
     """A message as it came in: the bytes, what they are, and who sent them under which request.
 
-    ``test``: the sender says that it is only a trial (HL7 v2 MSH-11: T or D).
+    ``test``: the sender says that it is only a trial (HL7 v2 MSH-11: T or D). ``quiet``: it is history, of which nobody
+    is to be told.
     """
 
     body: bytes = field(repr=False)
@@ -36,6 +37,7 @@ class Message:
     request_id: str | None = None
     received_at: datetime
     test: bool = False
+    quiet: bool = False
 
     @property
     def trial(self) -> bool:

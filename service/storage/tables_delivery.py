@@ -106,7 +106,7 @@ deliveries = Table(
     CheckConstraint("(claim IS NULL) = (claimed_until IS NULL)", name="claim"),
     UniqueConstraint("subscription_id", "event_id", name="uq_deliveries_event"),
     UniqueConstraint("subscription_id", "number", name="uq_deliveries_number"),
-    Index("ix_deliveries_due", "next_at", "event_seq", **_WAITING),
+    Index("ix_deliveries_due", "subscription_id", "next_at", "event_seq", **_WAITING),
     Index("ix_deliveries_lane", "subscription_id", "lane", "event_seq", **_WAITING),
     Index("ix_deliveries_episode", "episode_id"),
     Index("ix_deliveries_flag", "flag_id"),

@@ -68,7 +68,8 @@ def _last(means: Means, seed: int, now: datetime) -> datetime:
 def _send(sending: Sending, means: Means) -> bool:
     """Send a panel as a laboratory does; answers whether all of it was held already."""
     body = json.dumps(sending.panel).encode()
-    message = Message(body=body, content_type=native.MEDIA_TYPE, source=SOURCE, received_at=sending.received_at)
+    at = sending.received_at
+    message = Message(body=body, content_type=native.MEDIA_TYPE, source=SOURCE, received_at=at, quiet=True)
     return take_in(order(native.read(body, now=sending.received_at), message, means), means).duplicate
 
 

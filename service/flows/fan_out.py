@@ -1,0 +1,112 @@
+"""Fanning out: for each event of the outbox, a delivery to everyone who is to be told of it.
+
+    unfanned events, in their order ─► who wants it, and who was told of it before ─► deliveries, numbered
+
+Law: one at a time, and in the order of the outbox, so that in every lane an earlier event has its delivery before a
+later one. An event and its deliveries are one transaction: nobody is left out, and nobody is told twice.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from service.domain.events import Event
+from service.domain.subscriptions import OF_EPISODES, TAKEN_BACK, DeliveryState, Subscription
+from service.flows.means import Means
+from service.storage import deliveries, subscriptions
+from service.storage.ids import new_id
+
+MOST = 500  # events in one transaction
+
+Placed = tuple[int, Event]
+
+
+def fan_out(means: Means, *, now: datetime) -> int:
+    """Fan out the oldest events, 500 at most; answers how many. Raises ``Unavailable``."""
+    with means.database.reading() as connection:
+        if not deliveries.is_there_any(connection):
+            return 0
+    with means.database.transaction() as connection:
+        if not deliveries.alone(connection):
+            return 0
+        found = deliveries.unfanned(connection, MOST)
+        _spread(connection, found, now=now)
+        deliveries.fanned(connection, [seq for seq, _ in found])
+    return len(found)
+
+
+def _spread(connection: Connection, found: Sequence[Placed], *, now: datetime) -> None:
+    """Deliveries for some events."""
+    alive = subscriptions.alive(connection)
+    if not alive or not found:
+        return
+    told, count = _Told(connection, found), {one.id: one.told for one in alive}
+    rows: list[Mapping[str, Any]] = []
+    for seq, event in found:
+        for one in alive:
+            if seq > one.from_seq and _is_told(one, event, told):
+                count[one.id] += 1
+                rows.append(_row(event, one, seq=seq, number=count[one.id], now=now))
+                told.note(event, one.id)
+    deliveries.add(connection, rows)
+    deliveries.count_on(connection, {one.id: count[one.id] for one in alive if count[one.id] != one.told})
+
+
+def _is_told(one: Subscription, event: Event, told: "_Told") -> bool:
+    if event.only_for is not None:
+        return event.only_for == one.id
+    return one.filter.wants(event) or (event.type in TAKEN_BACK and told.was(event, one.id))
+
+
+class _Told:
+    """Who was told of which flag and of which episode before; it grows while events are fanned out."""
+
+    def __init__(self, connection: Connection, found: Sequence[Placed]) -> None:
+        self._of = {event.id: _taken_back(connection, event) for _, event in found if event.type in TAKEN_BACK}
+        names = sorted({name for of in self._of.values() for name in of})
+        self._told: dict[str, set[str]] = defaultdict(set)
+        for name, subscription in deliveries.told_of(connection, names):
+            self._told[name].add(subscription)
+
+    def was(self, event: Event, subscription: str) -> bool:
+        return any(subscription in self._told[name] for name in self._of[event.id])
+
+    def note(self, event: Event, subscription: str) -> None:
+        for name in _tells_of(event):
+            self._told[name].add(subscription)
+
+
+def _taken_back(connection: Connection, event: Event) -> tuple[str, ...]:
+    """What an event takes back: a flag, or an episode with all of its flags."""
+    if event.type not in OF_EPISODES or event.patient is None or event.episode is None:
+        return () if event.flag is None else (event.flag,)
+    return event.episode, *deliveries.flags_of(connection, event.patient, event.episode)
+
+
+def _tells_of(event: Event) -> Iterator[str]:
+    """Whoever is told of a flag that is superseded is told of the one that replaces it."""
+    return (str(name) for name in (event.flag, event.episode, event.data.get("by")) if name is not None)
+
+
+def _row(event: Event, one: Subscription, *, seq: int, number: int, now: datetime) -> dict[str, Any]:
+    return {
+        "id": new_id("dlv"),
+        "subscription_id": one.id,
+        "number": number,
+        "event_id": event.id,
+        "event_seq": seq,
+        "type": event.type,
+        "lane": event.lane,
+        "patient_id": event.patient,
+        "episode_id": event.episode,
+        "flag_id": event.flag,
+        "by_flag_id": event.data.get("by"),
+        "state": DeliveryState.WAITING.value,
+        "attempts": 0,
+        "tries": 0,
+        "created_at": now,
+        "next_at": now,
+    }
