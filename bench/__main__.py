@@ -17,7 +17,7 @@ from bench.databases import databases
 from bench.table import told
 
 # In the order in which they run.
-BENCHES = ("check", "judge", "posts", "bulk", "pages", "memory", "depth", "backtest")
+BENCHES = ("check", "judge", "posts", "bulk", "pages", "memory", "depth", "dispatch", "backtest")
 
 
 def measure(names: Sequence[str], size: Size) -> None:

@@ -62,7 +62,11 @@ class Ground:
     def _serve(self, arguments: list[str], address: str, *, workers: int, key: str, ready: str) -> "Served":
         port = next(number for number in PORTS if self._reserved(number))
         log = self.folder / f"log-{port}.txt"
-        own = {"LAB_ALERTS_BIND": f"127.0.0.1:{port}", "LAB_ALERTS_WORKERS": str(workers)}
+        own = {
+            "LAB_ALERTS_DISPATCH": "false",
+            "LAB_ALERTS_BIND": f"127.0.0.1:{port}",
+            "LAB_ALERTS_WORKERS": str(workers),
+        }
         around = environment(address) | own
         with log.open("w") as output:
             process = subprocess.Popen(arguments, env=around, cwd=ROOT, stdout=output, stderr=output)

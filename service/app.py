@@ -8,10 +8,16 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from service import logs
 from service.api import (
+    audit,
+    auditing,
     cds_feedback,
     cds_hooks,
+    deliveries,
     description,
+    episodes,
+    escalation,
     etags,
+    feeds,
     fhir,
     flags,
     guard,
@@ -25,12 +31,16 @@ from service.api import (
     problems,
     requests,
     sources,
+    subscriptions,
 )
 from service.api.provider import OrjsonProvider
 from service.catalogue.load import load
 from service.config import Settings
+from service.delivery.door import channels
 from service.flows.means import Means
-from service.pages import docs, flag
+from service.flows.signing_in import Limits
+from service.pages import docs, flag, sign_in
+from service.pages.oidc import Provider
 from service.storage.database import Database
 
 
@@ -52,8 +62,14 @@ def create_app(settings: Settings, means: Means | None = None) -> Flask:
     app.config["REMEMBER_HOURS"] = settings.remember_hours
     app.config["HL7_HTTP_STATUS"] = settings.hl7_http_status
     app.extensions["lab_alerts"] = means or means_from(settings)
+    app.extensions["lab_alerts_senders"] = channels(settings)
+    app.extensions["lab_alerts_sessions"] = Limits(
+        hours=settings.session_hours, idle_minutes=settings.session_idle_minutes
+    )
+    app.extensions["lab_alerts_oidc"] = Provider(settings) if settings.oidc_issuer else None
     requests.register(app)
     metrics.register(app)
+    auditing.register(app)
     etags.register(app)
     guard.register(app)
     problems.register(app)
@@ -63,10 +79,16 @@ def create_app(settings: Settings, means: Means | None = None) -> Flask:
             panels.door,
             flags.door,
             history.door,
+            episodes.door,
             hl7v2.door,
             keys.door,
             knowledge.door,
             sources.door,
+            subscriptions.door,
+            deliveries.door,
+            escalation.door,
+            feeds.door,
+            audit.door,
             cds_feedback.door,
             health.door,
             metrics.door,
@@ -76,6 +98,7 @@ def create_app(settings: Settings, means: Means | None = None) -> Flask:
     cds_hooks.register(app, settings)
     docs.register(app, document)
     app.register_blueprint(flag.page)
+    sign_in.register(app)
     if settings.trusted_proxies:
         _trust(app, settings.trusted_proxies)
     return app

@@ -5,6 +5,7 @@ Law: a command is arguments in, one call, lines out. What went wrong is said in 
 
 import os
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import NoReturn
@@ -16,15 +17,21 @@ from rich.table import Table
 
 from service import __version__
 from service.catalogue.load import load
+from service.cli_audit import audit
 from service.cli_backup import backup
 from service.cli_bulk import export, import_
-from service.cli_common import database_of, migrated, settings_in_effect, told
+from service.cli_common import audited, database_of, environment, migrated, settings_in_effect, told
 from service.cli_demo import demo
+from service.cli_dispatch import dispatch
+from service.cli_erase import erase
+from service.cli_listen import listen
 from service.cli_mllp import mllp
 from service.cli_purge import purge
 from service.cli_replay import replay
 from service.cli_selftest import command as selftest
 from service.cli_sources import sources
+from service.cli_subscriptions import subscriptions
+from service.cli_users import users
 from service.config import Settings
 from service.flows import keys as key_flow
 from service.storage import schema
@@ -32,7 +39,7 @@ from service.storage.database import Database
 from service.storage.keys import SCOPES, ApiKey
 
 QUICKSTART = "quickstart"
-_QUICKSTART_SCOPES = ("panels:write", "flags:read", "rules:read")
+_QUICKSTART_SCOPES = ("panels:write", "flags:read", "rules:read", "episodes:write", "subscriptions:write")
 
 
 @click.group(help="Flags possible blood findings in laboratory panels, and says why.")
@@ -54,19 +61,25 @@ def serve(quickstart: bool) -> None:
     if quickstart:
         _print_quickstart(settings, database)
     database.close()
-    _exec_gunicorn()
+    _exec_gunicorn(_TRIAL if quickstart and settings.bind.startswith(_THIS_MACHINE) else {})
 
 
-def _exec_gunicorn() -> NoReturn:
+_THIS_MACHINE = ("127.", "localhost:", "[::1]:")
+# A trial that only this machine reaches may send to this machine, in the open.
+_TRIAL = {"LAB_ALERTS_WEBHOOK_HTTP": "true", "LAB_ALERTS_WEBHOOK_NETWORKS": "127.0.0.0/8,::1/128"}
+
+
+def _exec_gunicorn(more: Mapping[str, str]) -> NoReturn:
     gunicorn = [sys.executable, "-m", "gunicorn", "--config", "python:service.gunicorn_conf"]
     # Nothing of this comes from outside: the arguments are fixed, and the program is this interpreter.
-    os.execv(sys.executable, gunicorn)  # noqa: S606  a fixed command
+    os.execve(sys.executable, gunicorn, environment(more))  # noqa: S606  a fixed command
 
 
 def _print_quickstart(settings: Settings, database: Database) -> None:
-    secret = key_flow.add(
-        database, name=QUICKSTART, scopes=_QUICKSTART_SCOPES, now=datetime.now(UTC), days=30, replace=True
-    )
+    with audited(database, "cli:serve", key=QUICKSTART, scopes=" ".join(_QUICKSTART_SCOPES)):
+        secret = key_flow.add(
+            database, name=QUICKSTART, scopes=_QUICKSTART_SCOPES, now=datetime.now(UTC), days=30, replace=True
+        )
     base = _reached(settings.bind)
     click.echo(_QUICKSTART_TEXT.format(base=base, secret=secret))
 
@@ -83,6 +96,7 @@ lab-alerts  {base}          what it can do: {base}/docs
 API key     {secret}
             (made anew at every start like this one; it expires after 30 days)
 examples    lab-alerts demo, in another terminal, loads a synthetic history to look at
+alerts      lab-alerts listen, in another terminal, shows each alert as it is sent
 
 Send a panel:
 
@@ -166,15 +180,17 @@ def keys() -> None:
 @told
 def add_key(name: str, *, scopes: tuple[str, ...], source: str | None, days: int | None, replace: bool) -> None:
     """Make a key. It is printed once and cannot be shown again."""
-    secret = key_flow.add(
-        migrated(),
-        name=name,
-        scopes=scopes,
-        source=source,
-        days=days,
-        replace=replace,
-        now=datetime.now(UTC),
-    )
+    database = migrated()
+    with audited(database, "cli:keys add", key=name, scopes=" ".join(scopes), source=source or name):
+        secret = key_flow.add(
+            database,
+            name=name,
+            scopes=scopes,
+            source=source,
+            days=days,
+            replace=replace,
+            now=datetime.now(UTC),
+        )
     click.echo(secret)
 
 
@@ -206,7 +222,9 @@ def _state(key: ApiKey, now: datetime) -> str:
 @told
 def revoke_key(name: str) -> None:
     """Revoke the active key of a name, at once."""
-    key_flow.revoke(migrated(), name, datetime.now(UTC))
+    database = migrated()
+    with audited(database, "cli:keys revoke", key=name):
+        key_flow.revoke(database, name, datetime.now(UTC))
     click.echo(f"Revoked: {name}")
 
 
@@ -215,7 +233,13 @@ main.add_command(export)
 main.add_command(demo)
 main.add_command(replay)
 main.add_command(purge)
+main.add_command(erase)
+main.add_command(audit)
 main.add_command(backup)
 main.add_command(selftest)
 main.add_command(sources)
 main.add_command(mllp)
+main.add_command(dispatch)
+main.add_command(users)
+main.add_command(listen)
+main.add_command(subscriptions)

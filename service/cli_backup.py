@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import orjson
 
-from service.cli_common import migrated, told
+from service.cli_common import audited, migrated, told
 from service.storage.backup import copy_out
 
 
@@ -23,7 +23,8 @@ def backup(file: Path, *, as_json: bool) -> None:
     if database.dialect != "sqlite":
         raise click.UsageError(_OF_POSTGRESQL)
     try:
-        copy = copy_out(database, file)
+        with audited(database, "cli:backup"):
+            copy = copy_out(database, file)
     except OSError as error:
         raise click.ClickException(f"{file}: {error.strerror}") from None
     if as_json:

@@ -22,7 +22,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from service.catalogue.load import load
-from service.cli_common import migrated, settings_in_effect, told
+from service.cli_common import audited, migrated, settings_in_effect, told
 from service.domain.verdicts import Outcome
 from service.flows import export as export_flow
 from service.flows import importing
@@ -81,9 +81,12 @@ def import_(
     order = _order(file, form=form, source=source, rejects=rejects, dry_run=dry_run, strict=strict)
     order = replace(order, quiet=quiet)
     note, began = _note(order), time.monotonic()
-    with _means() as means:
+    with _means() as means, audited(means.database, "cli:import", source=source, dry_run=dry_run) as noted:
         running = Import(order, means, note=note)
-        _run(running, file)
+        try:
+            _run(running, file)
+        finally:
+            noted.detail.update(running.accounts.outcomes)
     _print(_summary(running, seconds=time.monotonic() - began), as_json=as_json)
     _leave(running, file)
 
@@ -228,8 +231,13 @@ def export(kind: str, *, form: str, output: Path, patient: str | None, authority
     """Print every version of what is kept: flags, results or episodes."""
     if authority is not None and patient is None:
         raise click.UsageError("--authority needs --patient")
-    with closing(migrated()) as database, _destination(output) as stream:
-        for line in export_flow.lines(database, kind, form, identifier=patient, authority=authority):
+    with (
+        closing(migrated()) as database,
+        audited(database, "cli:export", kind=kind, format=form) as noted,
+        _destination(output) as stream,
+    ):
+        found = export_flow.lines(database, kind, form, identifier=patient, authority=authority, met=noted.about)
+        for line in found:
             stream.write(line)
         stream.flush()
 

@@ -4,7 +4,9 @@ Law: only here does the command line read the environment, and no error leaves i
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import wraps
 from typing import Any
 
@@ -12,7 +14,10 @@ import click
 
 from service import logs
 from service.config import Settings, SettingsError
-from service.domain.errors import Ambiguous, BadInput, LabAlertsError
+from service.domain.actors import OPERATOR
+from service.domain.audit import Entry
+from service.domain.errors import Ambiguous, BadInput, LabAlertsError, Unavailable
+from service.flows.audit import record
 from service.storage import schema
 from service.storage.database import Database
 
@@ -34,6 +39,44 @@ def told(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+class Noted:
+    """What is to be noted in the audit of a command: whose patient it is about, and counts and words of ours."""
+
+    def __init__(self, detail: dict[str, Any]) -> None:
+        self.subject: str | None = None
+        self.detail = detail
+
+    def about(self, patient: str) -> None:
+        """The command is about one patient, by our own name for them."""
+        self.subject = patient
+
+
+@contextmanager
+def audited(database: Database, action: str, **detail: Any) -> Iterator[Noted]:
+    """Write down that an operator has done something, when it has ended, also when it has failed.
+
+    A command whose deed cannot be written down says so, and has done it all the same.
+    """
+    noted, outcome = Noted(dict(detail)), "failed"
+    try:
+        yield noted
+        outcome = "done"
+    finally:
+        entry = Entry(
+            at=datetime.now(UTC),
+            kind=OPERATOR.kind.value,
+            actor=OPERATOR.id,
+            action=action,
+            subject=noted.subject,
+            outcome=outcome,
+            detail=noted.detail,
+        )
+        try:
+            record(database, [entry])
+        except Unavailable as error:
+            click.echo(f"Not written to the audit: {error.why}.", err=True)
+
+
 def fault_line(fault: Any) -> str:
     """A fault in one line, without its place where it is about the whole."""
     place = f"{fault.pointer}: " if fault.pointer else ""
@@ -45,6 +88,11 @@ def settings_in_effect() -> Settings:
     settings = Settings.from_environ(os.environ)
     logs.configure(settings)
     return settings
+
+
+def environment(more: Mapping[str, str]) -> dict[str, str]:
+    """The environment of this process, and what it does not say itself."""
+    return {**more, **os.environ}
 
 
 def database_of(settings: Settings) -> Database:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from service.catalogue.load import load as load_catalogue
-from service.cli_common import migrated, settings_in_effect, told
+from service.cli_common import audited, migrated, settings_in_effect, told
 from service.domain.rules import Severity
 from service.flows.demo.load import Line, Loaded, load
 from service.flows.means import Means
@@ -26,7 +26,10 @@ def demo(seed: int, patients: int) -> None:
     """Load a synthetic history of two years, to look at. Nobody in it exists, and nothing takes it out again."""
     settings = settings_in_effect()
     means = Means(database=migrated(), catalogue=load_catalogue(settings.ruleset))
-    _print(load(means, seed=seed, patients=patients, now=datetime.now(UTC)))
+    with audited(means.database, "cli:demo") as noted:
+        loaded = load(means, seed=seed, patients=patients, now=datetime.now(UTC))
+        noted.detail["panels"] = loaded.new
+    _print(loaded)
     click.echo(_LOOK.format(base=settings.public_url or f"http://{settings.bind}"))
 
 

@@ -15,11 +15,21 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from service.cli_common import migrated, settings_in_effect, told
+from service.cli_common import audited, migrated, settings_in_effect, told
 from service.flows import purge as flow
 from service.flows.purge import Share
 
-_WORDS = {"messages": "messages as they came", "answers": "remembered answers"}
+_WORDS = {
+    "messages": "messages as they came",
+    "answers": "remembered answers",
+    "deliveries": "what was sent to whom",
+    "audit": "entries of the audit",
+}
+_FOR_EVER = {
+    "messages": "Messages are kept for ever: set LAB_ALERTS_KEEP_INBOX_DAYS, or say --older-than DAYS.",
+    "deliveries": "What was sent to whom is kept for ever: set LAB_ALERTS_KEEP_DELIVERIES_DAYS.",
+    "audit": "The audit is kept for ever: set LAB_ALERTS_KEEP_AUDIT_DAYS.",
+}
 
 
 @click.command("purge")
@@ -35,13 +45,22 @@ _WORDS = {"messages": "messages as they came", "answers": "remembered answers"}
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @told
 def purge(*, dry_run: bool, yes: bool, days: int | None, as_json: bool) -> None:
-    """Delete messages as they came once their time is over, and remembered answers. All else is always kept."""
+    """Delete messages as they came, remembered answers, what was sent to whom, and entries of the audit, each once its
+    time is over. All else is always kept.
+    """
     if dry_run == yes:
         raise click.UsageError("say --dry-run to see what would go, or --yes to delete it")
-    keep = days or settings_in_effect().keep_inbox_days
-    limits = flow.limits(keep_inbox_days=keep, now=datetime.now(UTC))
-    with redirect_stdout(sys.stderr):
-        shares = (flow.purge if yes else flow.foreseen)(migrated(), limits)
+    settings = settings_in_effect()
+    limits = flow.limits(
+        keep_inbox_days=days or settings.keep_inbox_days,
+        keep_deliveries_days=settings.keep_deliveries_days,
+        keep_audit_days=settings.keep_audit_days,
+        now=datetime.now(UTC),
+    )
+    database = migrated()
+    with redirect_stdout(sys.stderr), audited(database, "cli:purge", dry_run=dry_run) as noted:
+        shares = (flow.purge if yes else flow.foreseen)(database, limits)
+        noted.detail.update({share.kind: share.rows for share in shares})
     _print_json(shares, dry_run=dry_run) if as_json else _print(shares, dry_run=dry_run)
 
 
@@ -75,5 +94,6 @@ def _print(shares: Sequence[Share], *, dry_run: bool) -> None:
         numbers = f"{share.rows:,}", f"{share.bytes:,}"
         table.add_row(_WORDS[share.kind], _day(share.before), *numbers, _day(share.oldest), _day(share.newest))
     Console().print(table)
-    if any(share.before is None for share in shares):
-        click.echo("Messages are kept for ever: set LAB_ALERTS_KEEP_INBOX_DAYS, or say --older-than DAYS.")
+    for share in shares:
+        if share.before is None:
+            click.echo(_FOR_EVER[share.kind])

@@ -8,7 +8,7 @@ import sys
 import click
 
 from service.catalogue.load import load
-from service.cli_common import database_of, migrated, settings_in_effect, told
+from service.cli_common import audited, database_of, migrated, settings_in_effect, told
 from service.flows.means import Means
 from service.flows.replay import Replay, replay_all
 from service.flows.replay import replay as replay_one
@@ -25,11 +25,15 @@ def replay(flags: tuple[str, ...], every: bool) -> None:
     means = _means()
     found = replay_all(means) if every else (replay_one(flag, means) for flag in flags)
     equal = different = by_facts_of_now = 0
-    for one in found:
-        equal, different = equal + one.equal, different + (not one.equal)
-        by_facts_of_now += not one.facts_then
-        if not one.equal:
-            click.echo(_line(one))
+    with audited(means.database, "cli:replay") as noted:
+        for one in found:
+            equal, different = equal + one.equal, different + (not one.equal)
+            by_facts_of_now += not one.facts_then
+            if not one.equal:
+                click.echo(_line(one))
+            if len(flags) == 1:
+                noted.about(one.patient)
+        noted.detail.update(flags=equal + different, different=different)
     click.echo(f"Flags: {equal + different}. Equal: {equal}. Different: {different}.")
     if by_facts_of_now:
         click.echo(f"Judged with the facts as known now, for the messages are not kept: {by_facts_of_now}.")

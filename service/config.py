@@ -115,10 +115,55 @@ class Settings:
         low=0,
         high=36_500,
     )
+    keep_audit_days: int = number(
+        0,
+        "Days after which `lab-alerts purge` deletes entries of the audit; 0 keeps them for ever.",
+        low=0,
+        high=36_500,
+    )
+    keep_deliveries_days: int = number(
+        0,
+        "Days after which `lab-alerts purge` deletes what was sent to whom; 0 keeps it for ever.",
+        low=0,
+        high=36_500,
+    )
     remember_hours: int = number(
         24, "Hours for which the answer to a request with an Idempotency-Key is remembered.", low=1, high=8_760
     )
     hl7_http_status: str = one_of("always-200", "HTTP status of HL7 v2 acknowledgments.", "always-200", "by-code")
+    dispatch: bool = flag(True, "Run a dispatcher beside the service; off where `lab-alerts dispatch` runs by itself.")
+    dispatch_threads: int = number(16, "Messages that one dispatcher sends at the same time.", low=1, high=64)
+    webhook_http: bool = flag(False, "Allow receivers of webhooks and pagers without encryption (http).")
+    webhook_networks: tuple[str, ...] | None = setting(
+        None,
+        "Private networks in which receivers may be reached; without them none is.",
+        read=settings_text.networks,
+        accepts="addresses and networks such as 10.20.0.0/16, with commas between them",
+    )
+    webhook_ca_file: str | None = setting(
+        None,
+        "File of further certificates by which receivers and the mail server are trusted.",
+        read=settings_text.certificates,
+        accepts="the path of a file of certificates (PEM)",
+    )
+    webhook_timeout_seconds: int = number(20, "Seconds that one attempt to deliver may take in all.", low=1, high=60)
+    smtp_host: str | None = setting(
+        None, "Mail server; without one no mail is sent.", read=settings_text.ascii_line, accepts="a host"
+    )
+    smtp_port: int = number(587, "Port of the mail server.", low=1, high=65_535)
+    smtp_security: str = one_of("starttls", "How the connection to it is encrypted.", "starttls", "tls", "none")
+    smtp_from: str = setting(
+        "lab-alerts@localhost",
+        "Address in whose name mail is sent.",
+        read=settings_text.mail_address,
+        accepts="an address such as alerts@hospital.example",
+    )
+    smtp_user: str | None = setting(
+        None, "Name under which to sign in to the mail server.", read=settings_text.ascii_line, accepts="ASCII text"
+    )
+    smtp_password: str | None = setting(
+        None, "Password for it.", read=settings_text.ascii_line, accepts="ASCII text", secret=True
+    )
     cds_hooks_auth: str = one_of(
         "required", "Whether callers of CDS Hooks must show a token; off is for trials only.", "required", "off"
     )
@@ -133,6 +178,32 @@ class Settings:
         "Origins whose pages may call CDS Hooks from a browser.",
         read=settings_text.origins,
         accepts="origins such as https://ehr.example, with commas between them",
+    )
+    session_hours: int = number(12, "Hours after which people sign in to the pages anew.", low=1, high=168)
+    session_idle_minutes: int = number(
+        30, "Minutes without a request after which people sign in anew.", low=1, high=1_440
+    )
+    oidc_issuer: str | None = setting(
+        None,
+        "Provider of OpenID Connect at which people may sign in; needs LAB_ALERTS_PUBLIC_URL.",
+        read=settings_text.issuer,
+        accepts="an https address (http on this machine only)",
+    )
+    oidc_client_id: str | None = setting(
+        None, "Under which id this service is known there.", read=settings_text.not_empty, accepts="any text"
+    )
+    oidc_client_secret: str | None = setting(
+        None,
+        "Secret that goes with the id, where the provider gave one.",
+        read=settings_text.not_empty,
+        accepts="any text",
+        secret=True,
+    )
+    oidc_name: str = setting(
+        "single sign-on", "What the provider is called on the page.", read=settings_text.not_empty, accepts="any text"
+    )
+    oidc_new_people: str = one_of(
+        "none", "As what people are added who sign in there and are not known here.", "none", "viewer"
     )
     ruleset: str = setting(
         "blood-findings-1",
@@ -162,9 +233,10 @@ class Settings:
             values = _schema().load(given)
         except ValidationError as error:
             raise SettingsError([*faults, *_told(error)]) from None
-        if faults:
-            raise SettingsError(faults)
-        return cls(**values)
+        found = None if faults else cls(**values)
+        if found is None or (lacking := list(_lacking(found))):
+            raise SettingsError(faults or lacking)
+        return found
 
     @classmethod
     def table(cls) -> list[SettingRow]:
@@ -199,6 +271,13 @@ class Settings:
         """Worker processes on a machine with this many processors, with 0 resolved."""
         automatic = SQLITE_WORKERS if self.sqlite else min(processors * 2, MAX_AUTOMATIC_WORKERS)
         return self.workers or automatic
+
+
+def _lacking(found: Settings) -> Iterator[str]:
+    """What a setting needs beside it."""
+    for name in ("oidc_client_id", "public_url"):
+        if found.oidc_issuer is not None and getattr(found, name) is None:
+            yield f"{PREFIX}{name.upper()}: is not set, and {PREFIX}OIDC_ISSUER needs it; accepted: see that setting"
 
 
 def _entries() -> Iterator[tuple[str, object, Entry]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from prometheus_client import values
 
-from service import logs
+from service import beside, logs
 from service.config import Settings, SettingsError
 from service.worker import Worker
 
@@ -114,8 +114,18 @@ def post_fork(_server: Any, worker: Any) -> None:
     values.ValueClass = values.MultiProcessValue(lambda: worker.number)
 
 
-def on_exit(_server: Any) -> None:
-    """Take the folder away, if it is ours."""
+_FAREWELL = 10  # seconds that the dispatcher is waited for; then it ends by itself, as its parent is no more
+
+
+def when_ready(server: Any) -> None:
+    """Start a dispatcher beside the workers."""
+    server.beside = beside.start(_chosen) if _chosen.dispatch else None
+
+
+def on_exit(server: Any) -> None:
+    """End the dispatcher, and take the folder away, if it is ours."""
+    if getattr(server, "beside", None) is not None:
+        beside.end(server.beside, _FAREWELL)
     folder = Path(os.environ.get(_FOLDER, ""))
     if folder.name.startswith(_OWN):
         shutil.rmtree(folder, ignore_errors=True)

@@ -21,10 +21,13 @@ from uuid import uuid4
 
 import structlog
 
+from service.api import counting
 from service.api.hl7v2 import counted, new_control_id
+from service.domain.audit import SYSTEM, Entry
 from service.domain.errors import Fault, Unavailable
 from service.flows.hl7v2 import Sending, Whole, take_in
 from service.flows.means import Means
+from service.flows.trail import Trail
 from service.formats.hl7v2 import ack
 from service.formats.hl7v2.ack import Stamp
 from service.formats.hl7v2.frames import Frames, TooLarge, framed
@@ -68,6 +71,7 @@ class Listener:
         self._stopping = asyncio.Event()
         self._open: set[asyncio.Task[None]] = set()
         self._threads = ThreadPoolExecutor(listening.threads, thread_name_prefix="mllp")
+        self._trail = Trail(lambda: means.database, lost=counting.audit_lost)
 
     def stop(self) -> None:
         """Take no more messages; those under way are finished and answered."""
@@ -87,6 +91,7 @@ class Listener:
             await asyncio.wait(self._open, timeout=self._is.graceful)
         # A thread cannot be stopped: what it still does is committed or not, and is answered when it is sent again.
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._trail.close()
         structlog.get_logger().info("mllp stopped", dropped_bytes=self.dropped)
 
     async def _met(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -177,7 +182,9 @@ class Listener:
             found: Whole = await loop.run_in_executor(self._threads, take_in, message, sending, self._means)
         except Unavailable as error:
             structlog.get_logger().warning("unavailable", why=error.why)
+            self._trail.put(_entry(None, sending))
             return None
+        self._trail.put(_entry(found, sending))
         for one in found.answered:
             counted(one, source=sending.source, door="mllp", seconds=time.perf_counter() - began)
         return found.replies
@@ -186,6 +193,24 @@ class Listener:
         for reply in replies:
             writer.write(framed(reply))
         await asyncio.wait_for(writer.drain(), self._is.read)
+
+
+def _entry(found: Whole | None, sending: Sending) -> Entry:
+    """What is written down of a frame; there is nothing found in one that could not be kept."""
+    answered = found.answered if found else ()
+    receipts = [receipt for one in answered for receipt in one.receipts]
+    patients = {one.patient for one in receipts if one.patient is not None}
+    several = {"patients": len(patients)} if len(patients) > 1 else {}
+    return Entry(
+        at=sending.received_at,
+        kind=SYSTEM,
+        actor=sending.source,
+        action="mllp",
+        subject=patients.pop() if len(patients) == 1 else None,
+        request_id=sending.request_id,
+        outcome=answered[0].code if answered else "failed",
+        detail={"messages": len(answered), "panels": len(receipts), **several},
+    )
 
 
 def _too_large(beginning: bytes, largest: int) -> bytes:

@@ -4,6 +4,8 @@ Law: a text that is not accepted raises ``Odd``, which says what is wrong and ne
 """
 
 import re
+import ssl
+from ipaddress import ip_network
 from urllib.parse import SplitResult, urlsplit
 
 _POSTGRESQL = re.compile(r"(?:postgresql|postgres|postgresql\+psycopg)://(.+)", re.DOTALL)
@@ -85,12 +87,54 @@ def public_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def issuer(text: str) -> str:
+    """The address of a provider of OpenID Connect, to the letter as it names itself."""
+    parts = _split(text)
+    here = parts.hostname in ("127.0.0.1", "::1", "localhost")
+    if not parts.hostname or (parts.scheme != "https" and not (parts.scheme == "http" and here)):
+        raise Odd("is not an https address")
+    if "@" in parts.netloc or parts.query or parts.fragment or re.search(r"\s", text):
+        raise Odd("holds more than scheme, host, port and path")
+    return text
+
+
 def origins(text: str) -> tuple[str, ...]:
     """Origins as browsers name them: scheme, host, and a port where it is not the usual one."""
     found = tuple(one.strip() for one in text.split(","))
     if not all(_ORIGIN.fullmatch(one) for one in found):
         raise Odd("is not a list of origins")
     return found
+
+
+def networks(text: str) -> tuple[str, ...]:
+    """Addresses and networks, with commas between them."""
+    try:
+        return tuple(str(ip_network(one.strip())) for one in text.split(","))
+    except ValueError:
+        raise Odd("is not a list of addresses and networks") from None
+
+
+def certificates(text: str) -> str:
+    """The path of a file of certificates (PEM) that can be read now."""
+    try:
+        ssl.create_default_context(cafile=text)
+    except OSError:
+        raise Odd("is not a file of certificates that can be read") from None
+    return text
+
+
+def mail_address(text: str) -> str:
+    """One mail address, without a name."""
+    if not re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}", text):
+        raise Odd("is not a mail address")
+    return text
+
+
+def ascii_line(text: str) -> str:
+    """What can be said in ASCII in one line, as SMTP has it."""
+    if not (not_empty(text).isascii() and text.isprintable()):
+        raise Odd("holds more than printable ASCII")
+    return text
 
 
 def _split(text: str) -> SplitResult:

@@ -27,7 +27,14 @@ class Service:
     def __init__(self, place: Place, address: str, **settings: Any) -> None:
         self.port, self.address = place.port(), address
         self.output = place.new_folder() / "output.txt"
-        given = {"workers": 2, "database_url": address, "bind": f"127.0.0.1:{self.port}", **settings}
+        # Its children are its workers then; the trial of the dispatcher starts dispatchers itself.
+        given = {
+            "dispatch": "false",
+            "workers": 2,
+            "database_url": address,
+            "bind": f"127.0.0.1:{self.port}",
+            **settings,
+        }
         self._environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
         self._environment |= {f"LAB_ALERTS_{name.upper()}": str(value) for name, value in given.items()}
         self.key = ""
@@ -116,6 +123,13 @@ class Service:
             [sys.executable, "-c", _RUN, *words],
             env=self._environment, cwd=ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip
+
+    def beside(self, *words: str) -> subprocess.Popen[bytes]:
+        """Start a command of ``lab-alerts`` on the same database, as a process of its own."""
+        with self.output.open("ab") as output:
+            return subprocess.Popen(
+                [sys.executable, "-c", _RUN, *words], env=self._environment, cwd=ROOT, stdout=output, stderr=output
+            )
 
     def memory(self) -> int:
         """Bytes that the workers hold, added up."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from stress import crowd, described, disk, fuzz, kills, restarts, slow, stops
+from stress import crowd, described, disk, fuzz, kills, restarts, slow, stops, telling
 from stress.common import Found, Place, Size
 
 Trial = Callable[[Place, Size], Found]
@@ -18,6 +18,8 @@ TRIALS: Mapping[str, Trial] = {
     "slow-clients": slow.trial,
     "stop-sqlite": partial(stops.trial, "sqlite"),
     "stop-postgresql": partial(stops.trial, "postgresql"),
+    "telling-sqlite": partial(telling.trial, "sqlite"),
+    "telling-postgresql": partial(telling.trial, "postgresql"),
     "described": described.trial,
     "fuzz": fuzz.trial,
 }

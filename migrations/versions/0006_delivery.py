@@ -142,6 +142,11 @@ def _make_deliveries() -> None:
     op.create_index(
         "ix_deliveries_lane", "deliveries", ["subscription_id", "lane", "event_seq"], unique=False, **waiting
     )
+    failed: dict[str, Any] = {
+        "sqlite_where": sa.text("state = 'failed'"),
+        "postgresql_where": sa.text("state = 'failed'"),
+    }
+    op.create_index("ix_deliveries_failed", "deliveries", ["subscription_id", "done_at"], unique=False, **failed)
     op.create_index("ix_deliveries_episode", "deliveries", ["episode_id"], unique=False)
     op.create_index("ix_deliveries_flag", "deliveries", ["flag_id"], unique=False)
     op.create_index("ix_deliveries_by_flag", "deliveries", ["by_flag_id"], unique=False)

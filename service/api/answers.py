@@ -12,6 +12,8 @@ from sqlalchemy import Row
 
 from service.catalogue.load import Catalogue
 from service.catalogue.notes import AT_LEAST, Note
+from service.domain.actors import Actor
+from service.domain.acts import Act
 from service.domain.analytes import Analyte, Analytes, Cut, ReferenceInterval, Source
 from service.domain.people import Population
 from service.domain.quantities import plain
@@ -164,7 +166,7 @@ def flag_view(view: FlagView, intended_use: str) -> Data:
         "results": list(view.flag.basis),
         "result_version": view.flag.version,
         "explanation": view.flag.explanation,
-        "episode": episode(view.episode),
+        "episode": episode(view.episode, view.acknowledged),
         "note": {**view.note, "text": note_text(view.note, at_least=view.flag.at_least)},
         "context": view.context,
         "history": [_event(event) for event in view.events],
@@ -172,9 +174,9 @@ def flag_view(view: FlagView, intended_use: str) -> Data:
     }
 
 
-def episode(row: Row[Any]) -> Data:
-    """An episode, as it is kept."""
-    return {
+def episode(row: Row[Any], acknowledged: Act | None = None) -> Data:
+    """An episode, as it is kept, and the acknowledgement that holds of it."""
+    return present(acknowledged=acknowledged and acknowledgement(acknowledged)) | {
         "id": row.id,
         "finding": row.finding,
         "state": row.state,
@@ -184,6 +186,16 @@ def episode(row: Row[Any]) -> Data:
         "last_at": instant(row.last_at),
         "resolved_at": instant(row.resolved_at),
     }
+
+
+def acknowledgement(act: Act) -> Data:
+    """That an episode is acknowledged: by which act, when, why and by whom."""
+    return {"act": act.id, "at": instant(act.at), "reason": act.reason, "by": actor(act.actor)}
+
+
+def actor(found: Actor) -> Data:
+    """Who did something."""
+    return {"kind": found.kind, "id": found.id, "name": found.name}
 
 
 def _event(row: Row[Any]) -> Data:

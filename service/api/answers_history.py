@@ -53,10 +53,12 @@ def _flag(found: Entry) -> Data | None:
 def kept_episode(found: KeptEpisode) -> Data:
     """An episode with every flag ever raised in it."""
     merged_into = present(merged_into=found.episode.merged_into)
-    return episode(found.episode) | merged_into | {"flags": [_member(row) for row in found.flags]}
+    more = {"flags": [member(row) for row in found.flags], "href": f"/v1/episodes/{found.episode.id}"}
+    return episode(found.episode, found.acknowledged) | merged_into | more
 
 
-def _member(row: Any) -> Data:
+def member(row: Any) -> Data:
+    """A flag in the list of those of an episode."""
     return {
         "id": row.id,
         "severity": row.severity,

@@ -15,7 +15,7 @@ from flask import Response, g, request, stream_with_context
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected
 
-from service.api import answers, counting, guard
+from service.api import answers, auditing, counting, guard
 from service.api.guard import means
 from service.api.problems import PROBLEMS, error_data
 from service.domain.verdicts import Outcome
@@ -98,12 +98,14 @@ def send(media_type: str, *, dry_run: bool, strict: bool) -> Response:
 
 def _lines(answered: Iterator[Sequence[Answered]], *, by_row: bool) -> Iterator[bytes]:
     """The lines of the answer, those of what was kept together in one piece."""
-    tally = Tally()
+    tally, noted = Tally(), auditing.noted()
     try:
         for batch in answered:
             yield from _pieces(line for one in batch for line in _told(one, tally, by_row=by_row))
     except (ParseException, ClientDisconnected):  # the body is not framed as its headers say, or breaks off
         tally.complete = False
+    finally:  # also when the client does not wait for the end
+        noted.update(tally.outcomes)
     yield orjson.dumps(tally.data()) + b"\n"
 
 

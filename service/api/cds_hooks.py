@@ -12,7 +12,7 @@ from uuid import uuid4
 import orjson
 from flask import Blueprint, Flask, Response, current_app, g, request
 
-from service.api import cds_callers, guard, problems
+from service.api import auditing, cds_callers, guard, problems
 from service.api.cds_callers import SOURCE, Issuers
 from service.api.guard import means
 from service.api.problems import Problem
@@ -140,6 +140,7 @@ def call(service_id: str) -> Response:
         address=_address(),
         now=guard.now(),
         new_uuid=lambda: str(uuid4()),
+        met=auditing.about_each,
     )
     return _answered({"cards": flow.answer(found, asking, means())})
 
@@ -149,6 +150,7 @@ def feedback(service_id: str) -> Response:
     """What became of cards."""
     service = _service(service_id)
     entries = read_feedback(_sent())
+    auditing.beside(entries=len(entries))
     unknown = cds_feedback.take(entries, means(), client=g.cds_caller.client, service=service.id, now=guard.now())
     told = [outcome.issue("warning", "not-found", _ORPHAN, place=f"{one.place}.card") for one in unknown]
     return _answered(outcome.outcome(told) if told else {})

@@ -7,6 +7,7 @@ came in is counted after it was kept; a dry run is not counted.
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 
 from flask import Flask, Response, g, request
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, disable_created_metrics, values
@@ -67,6 +68,21 @@ _PROBLEMS = Counter(
     ("type",),
     registry=REGISTRY,
 )
+
+
+@cache
+def _audit_dropped() -> Counter:
+    """A counter without labels is there, with its file, as soon as it is made: only in a process that counts."""
+    return Counter(
+        "lab_alerts_audit_dropped",
+        "Entries of the audit that were lost, for the database could not be written.",
+        registry=REGISTRY,
+    )
+
+
+def audit_lost(entries: int) -> None:
+    """Count entries of the audit that will not be written."""
+    _audit_dropped().inc(entries)
 
 
 def collected() -> Iterable[Metric]:
@@ -164,4 +180,5 @@ def register(app: Flask, kinds: Iterable[str]) -> None:
     """
     for kind in kinds:
         _PROBLEMS.labels(kind)
+    _audit_dropped()
     app.after_request(_end)

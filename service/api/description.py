@@ -132,4 +132,8 @@ def _complete(operation: dict[str, Any], scope: str | None) -> None:
         operation["security"] = [{"key": []}]
         operation["x-scope"] = scope
     answers = operation["responses"]
-    operation["responses"] = {status: answer for status, answer in sorted(answers.items()) if "content" in answer}
+    given = {status: answer for status, answer in sorted(answers.items()) if "content" in answer or status == _EMPTY}
+    operation["responses"] = given
+
+
+_EMPTY = "204"

@@ -12,7 +12,7 @@ from uuid import uuid4
 import structlog
 from flask import Response, current_app, g, request
 
-from service.api import counting, guard, idempotency
+from service.api import auditing, counting, guard, idempotency
 from service.api.fhir_door import answered, base, door
 from service.api.fhir_shown import observation_named
 from service.api.guard import means, scope
@@ -87,6 +87,7 @@ def _done(take_in: Take, sending: Sending) -> Response:
 def _counted(take_in: Take, sending: Sending) -> Answered:
     with counting.refusals(sending.source, dry_run=False):
         found = take_in(sending, means())
+    auditing.about_panels(found.receipts)
     seconds = time.perf_counter() - g.began
     for receipt in found.receipts:
         counting.taken_in(receipt, source=sending.source, door="fhir", seconds=seconds)

@@ -12,6 +12,7 @@ from typing import NoReturn
 from sqlalchemy import Connection
 from werkzeug.datastructures import MultiDict
 
+from service.api import auditing
 from service.api.reading import MAX_PAGE, PAGE
 from service.domain.errors import BadInput, Fault, NotFound
 from service.formats.fhir.capability import NEEDS_PATIENT, SEARCHES
@@ -88,6 +89,7 @@ class Asked:
             for value in self.sent.getlist(name):
                 mine = set(_those(connection, name, value))
                 found = mine if found is None else found & mine
+        auditing.about_each(found or ())
         return None if found is None else tuple(sorted(found))
 
 

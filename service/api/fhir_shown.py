@@ -9,8 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from service import __version__
+from service.api import auditing
 from service.api.fhir_door import root
 from service.api.guard import means
+from service.domain.episodes import ACKNOWLEDGED
 from service.domain.errors import NotFound
 from service.domain.panels import Status
 from service.domain.verdicts import Outcome
@@ -22,16 +24,22 @@ from service.formats.fhir.observation_out import Opinion, Shown, observation
 from service.formats.fhir.ours import Json, Who, joint_id, parted, versioned
 from service.formats.fhir.reader import MEDIA_TYPE
 from service.formats.fhir.searchset import written
-from service.storage import history, past, results, searching
+from service.storage import acts, history, past, results, searching
 
 Rows = Sequence[Row[Any]]
 _AUTHOR = f"lab-alerts {__version__}"
 
 
 def detected_issues(connection: Connection, rows: Rows) -> list[Json]:
-    """Flags as DetectedIssues."""
-    people = _people(connection, rows)
-    intended_use = means().catalogue.intended_use
+    """Flags as DetectedIssues, for who has asked."""
+    auditing.about_each(row.patient_id for row in rows)
+    return issues(connection, rows, address=root(), intended_use=means().catalogue.intended_use)
+
+
+def issues(connection: Connection, rows: Rows, *, address: str, intended_use: str) -> list[Json]:
+    """Flags as DetectedIssues, also where nobody has asked. ``address``: where the service is reached."""
+    people = _who(connection, rows)
+    seen = acts.acknowledging(connection, [_episode(row) for row in rows if row.state == ACKNOWLEDGED])
     return [
         detected_issue(
             Issue(
@@ -49,16 +57,26 @@ def detected_issues(connection: Connection, rows: Rows) -> list[Json]:
                 changed_at=row.changed_at,
                 superseded_by=row.superseded_by,
                 evidence=tuple(_evidence(connection, row)),
-                rule=f"{root()}/v1/rulesets/{row.ruleset}",
+                rule=f"{address}/v1/rulesets/{row.ruleset}",
                 author=_AUTHOR,
                 intended_use=intended_use,
+                acknowledged=seen.get(row.episode_id) if row.state == ACKNOWLEDGED else None,
             )
         )
         for row in rows
     ]
 
 
+def _episode(row: Row[Any]) -> tuple[str, str]:
+    return row.patient_id, row.episode_id
+
+
 def _people(connection: Connection, rows: Rows) -> Mapping[str, Who]:
+    auditing.about_each(row.patient_id for row in rows)
+    return _who(connection, rows)
+
+
+def _who(connection: Connection, rows: Rows) -> Mapping[str, Who]:
     found = searching.patient_rows(connection, (row.patient_id for row in rows))
     return {name: Who(authority=row.authority, identifier=row.identifier) for name, row in found.items()}
 

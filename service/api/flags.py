@@ -9,7 +9,7 @@ from typing import Any
 from flask import Response, jsonify
 from sqlalchemy import Connection
 
-from service.api import answers, answers_history
+from service.api import answers, answers_history, auditing
 from service.api.description import Door, refuses
 from service.api.guard import means, scope
 from service.api.paging import paged
@@ -62,7 +62,10 @@ def _page(query: dict[str, Any], identifier: str | None) -> Response:
     with means().database.reading() as connection:
         who = patients.named(connection, identifier, query.get("authority")) if identifier is not None else None
         wanted = flag_filter(query, who.id if who else None)
+        auditing.about(wanted.patient)
         rows, certainty = _rows(connection, wanted, query)
+    if wanted.patient is None:
+        auditing.beside(patients=len({row.patient_id for row in rows[: query["limit"]]}))
     limit = query["limit"]
     last = rows[limit - 1] if len(rows) > limit else None
     cursor = cursor_for((last.collected_at, last.id), wanted) if last else None
@@ -89,4 +92,5 @@ def show(flag_id: str) -> Response:
     """
     with means().database.reading() as connection:
         view = history.flag_view(connection, flag_id)
+    auditing.about(view.flag.patient_id)
     return jsonify(answers.flag_view(view, means().catalogue.intended_use))

@@ -12,12 +12,14 @@ from typing import Any, TypeVar
 import structlog
 from flask import Flask, current_app, g, request
 
+from service.api import people
 from service.api.problems import Refused
 from service.domain.actors import Actor, ActorKind
 from service.domain.errors import BadInput, Fault, Unavailable
 from service.flows.means import Means
 from service.storage import keys
 from service.storage.keys import ApiKey
+from service.storage.sessions import Session
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -31,6 +33,10 @@ PUBLIC = frozenset(
         "docs.index",
         "docs.problem",
         "docs.asset",
+        "sign_in.show",
+        "sign_in.enter",
+        "sign_in.elsewhere",
+        "sign_in.back",
         "fhir.metadata",
     }
 )
@@ -38,8 +44,11 @@ PUBLIC = frozenset(
 # Callers of these show a token of their own instead of a key; the door looks at it before anything else.
 WITH_TOKENS = frozenset({"cds_hooks.discover", "cds_hooks.call", "cds_hooks.feedback"})
 
-# Pages are for people: a browser asks for a name and a password, and the password is an API key.
+# Pages are for people: whoever is signed in, or whose browser sends an API key as a password.
 PAGES = frozenset({"flag_page.show"})
+# Of these, those that only somebody who is signed in may see, whatever they may do.
+PERSONAL = frozenset({"sign_in.account", "sign_in.change", "sign_in.leave"})
+SIGN_IN = "sign_in.show"
 
 # What says that the database is away also answers then, to a key that opened it before in this process. A key that was
 # revoked meanwhile is found out as soon as the database is back.
@@ -85,8 +94,17 @@ def key() -> ApiKey:
     return found
 
 
+def session() -> Session | None:
+    """The session of this request, where somebody who is signed in makes it."""
+    found: Session | None = g.get("session")
+    return found
+
+
 def actor() -> Actor:
     """Who makes this request."""
+    person = session()
+    if person is not None:
+        return Actor(kind=ActorKind.PERSON, id=person.person.id, name=person.person.name)
     found = key()
     return Actor(kind=ActorKind.KEY, id=found.id, name=found.name)
 
@@ -108,11 +126,41 @@ def _check() -> None:
     wanted = scope_of(current_app, endpoint)
     if wanted is None:
         raise Refused("forbidden", "this route declares no scope")
-    found = _authenticated(endpoint)
-    if not found.may(wanted):
+    g.api_key = found = _signed_in(endpoint) or _authenticated(endpoint)
+    if not found.may(wanted) and endpoint not in PERSONAL:
         raise Refused("forbidden", f"this needs the scope {wanted}")
-    g.api_key = found
     structlog.contextvars.bind_contextvars(key=found.id, source=found.source)
+
+
+def _signed_in(endpoint: str) -> ApiKey | None:
+    """Somebody who is signed in, as a key that may what they may. They send no panels: what comes in has a source."""
+    found = None if request.authorization else people.session()
+    if found is None:
+        if endpoint in PAGES | PERSONAL and request.authorization is None and _by_hand():
+            raise SignInFirst
+        return None
+    if request.method not in _SAFE and not people.sent_by_our_page(found):
+        raise Refused("forbidden", "the request does not carry the token of its session")
+    if found.person.must_change and endpoint not in PERSONAL:
+        raise SignInFirst
+    g.session = found
+    scopes = tuple(scope for scope in keys.SCOPES if scope not in _OF_SYSTEMS and found.person.may(scope))
+    return ApiKey(
+        id=found.person.id, name=found.person.name, source="people", scopes=scopes, created_at=found.created_at
+    )
+
+
+_SAFE = frozenset({"GET", "HEAD"})
+_OF_SYSTEMS = frozenset({"panels:write", "admin"})
+
+
+class SignInFirst(Exception):
+    """A person asks for a page and is not signed in, or has to change the password first."""
+
+
+def _by_hand() -> bool:
+    """Is it a browser that asks for a page?"""
+    return request.method in _SAFE and "text/html" in request.accept_mimetypes.values()
 
 
 def _refuse_unknown_parameters(view: Any) -> None:

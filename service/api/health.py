@@ -9,13 +9,17 @@ from http import HTTPStatus
 from flask import Response, jsonify
 
 from service import __version__
+from service.api.answers import Data, instant, present
 from service.api.description import Door
-from service.api.guard import means
+from service.api.guard import means, now
 from service.api.shapes import HealthShape
 from service.domain.errors import Unavailable
+from service.domain.feeds import Feed
+from service.flows import feeds
 from service.storage import schema
 
 MEDIA_TYPE = "application/health+json"
+_PASS, _WARN = "pass", "warn"
 
 door = Door("health", __name__, url_prefix="/health", description="Health of the service")
 
@@ -36,12 +40,30 @@ def live() -> Response:
 def ready() -> Response:
     """Ready
 
-    The database answers, its schema is the one this program was written for, and a rule set is loaded.
+    The database answers, its schema is the one this program was written for, and a rule set is loaded. A source that is
+    expected to send and does not is a warning.
     """
     checks = {name: _passes(check) for name, check in _CHECKS.items()}
-    well = all(checks.values())
-    told = {name: [{"status": "pass" if passed else "fail"}] for name, passed in checks.items()}
-    return _answer({"status": "pass" if well else "fail", "version": __version__, "checks": told}, 200 if well else 503)
+    told: dict[str, list[Data]] = {name: [{"status": _PASS if passed else "fail"}] for name, passed in checks.items()}
+    if not all(checks.values()):
+        return _answer({"status": "fail", "version": __version__, "checks": told}, 503)
+    told |= _feeds()
+    well = all(one["status"] == _PASS for (one,) in told.values())
+    return _answer({"status": _PASS if well else _WARN, "version": __version__, "checks": told}, 200)
+
+
+def _feeds() -> dict[str, list[Data]]:
+    """How the feeds are: a silent one is a warning, for this service can do its work."""
+    try:
+        found = feeds.listed(means())
+    except Unavailable:
+        return {}
+    return {f"feed:{one.source}": [_feed(one)] for one in found}
+
+
+def _feed(one: Feed) -> Data:
+    heard = present(observedValue=one.last_result_at and instant(one.last_result_at))
+    return {"status": _WARN if one.is_late(now()) else _PASS, "time": instant(now())} | heard
 
 
 def _answer(body: dict[str, object], status: int) -> Response:

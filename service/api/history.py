@@ -9,12 +9,13 @@ from typing import Any
 from flask import Response, jsonify
 from sqlalchemy import Connection
 
-from service.api import answers_history
+from service.api import answers_history, auditing
 from service.api.description import Door, refuses
 from service.api.guard import means, scope
 from service.api.paging import paged
 from service.api.reading import EpisodeQuery, TimelineQuery, cursor_after, cursor_for, timeline_filter
-from service.api.shapes import EpisodePageShape, ReplayShape, TimelinePageShape
+from service.api.shapes import ReplayShape, TimelinePageShape
+from service.api.shapes_episodes import EpisodePageShape
 from service.domain.errors import BadInput, Fault
 from service.flows import as_known
 from service.flows.as_known import Certainty
@@ -40,6 +41,7 @@ def results(query: dict[str, Any], patient_id: str) -> Response:
     _refuse_unknown_analytes(query.get("analyte", ()))
     with means().database.reading() as connection:
         who = patients.named(connection, patient_id, query.get("authority"))
+        auditing.about(who.id)
         wanted = timeline_filter(query, who.id)
         found, certainty = _timeline_page(connection, wanted, query)
     shown, more = found[: query["limit"]], len(found) > query["limit"]
@@ -78,6 +80,7 @@ def episodes(query: dict[str, Any], patient_id: str) -> Response:
     """
     with means().database.reading() as connection:
         who = patients.named(connection, patient_id, query.get("authority"))
+        auditing.about(who.id)
         wanted = EpisodeFilter(patient=who.id, **{name: query[name] for name in ("finding", "state") if name in query})
         found = timeline.episode_page(connection, wanted, after=cursor_after(query, wanted), limit=query["limit"] + 1)
     shown, more = found[: query["limit"]], len(found) > query["limit"]
@@ -95,4 +98,6 @@ def again(flag_id: str) -> Response:
     Judges the stored inputs again: the results of the flag's collection as they counted when it was raised, with the
     facts about the patient as known then. Answers that the same flag comes of it, or what differs.
     """
-    return jsonify(answers_history.replay(replay(flag_id, means()), means().catalogue.intended_use))
+    found = replay(flag_id, means())
+    auditing.about(found.patient)
+    return jsonify(answers_history.replay(found, means().catalogue.intended_use))

@@ -13,7 +13,7 @@ import structlog
 from flask import Response, current_app, g, request
 from marshmallow import fields
 
-from service.api import counting, guard
+from service.api import auditing, counting, guard
 from service.api.description import Door, refuses
 from service.api.guard import means, scope
 from service.api.reading import Query, body, media_type
@@ -24,6 +24,7 @@ from service.formats.hl7v2.reader import MEDIA_TYPE
 
 door = Door("hl7v2", __name__, description="HL7 v2 messages")
 
+_NAMED = 20  # messages of a batch whose codes are noted
 BY_CODE = "by-code"
 _STATUS = {ack.ACCEPTED: 200, ack.CONTENT: 500, ack.REJECTED: 400}
 _TEXT = {"type": "string", "description": "Segments, each ended by a carriage return."}
@@ -63,6 +64,8 @@ def send(query: dict[str, Any]) -> Response:
     media_type((MEDIA_TYPE,))
     sent = body()
     found = take_in(sent, _sending(query), means())
+    auditing.about_panels([receipt for one in found.answered for receipt in one.receipts])
+    auditing.beside(codes=" ".join(one.code for one in found.answered[:_NAMED]))
     seconds = time.perf_counter() - g.began
     for one in found.answered:
         counted(one, source=guard.key().source, door="hl7v2", seconds=seconds)

@@ -22,6 +22,7 @@ from service.api.description import Door, refuses
 from service.api.guard import means, scope
 from service.api.problems import PROBLEMS
 from service.domain.errors import Unavailable
+from service.domain.escalation import MOST_STEPS, StepState
 from service.domain.rules import Finding, Severity
 from service.storage import gauges
 from service.storage.database import Database
@@ -94,7 +95,51 @@ def _told(found: Gauges) -> Iterable[Metric]:
     )
     for source, at in found.last_received.items():
         last.add_metric((source,), at.timestamp())
-    return opened, last
+    return opened, last, *_told_of_delivery(found), *_told_of_escalation(found), *_told_of_feeds(found)
+
+
+def _told_of_delivery(found: Gauges) -> Iterable[Metric]:
+    labels = ("subscription",)
+    waiting = GaugeMetricFamily("lab_alerts_deliveries_waiting", "Deliveries that wait.", labels=labels)
+    failed = GaugeMetricFamily("lab_alerts_deliveries_failed", "Deliveries that were given up.", labels=labels)
+    oldest = GaugeMetricFamily(
+        "lab_alerts_delivery_waiting_since_timestamp_seconds", "Since when the oldest waits.", labels=labels
+    )
+    for name, doing in found.delivery.items():
+        waiting.add_metric((name,), doing.waiting)
+        failed.add_metric((name,), doing.failed)
+        if doing.oldest_waiting_at is not None:
+            oldest.add_metric((name,), doing.oldest_waiting_at.timestamp())
+    unseen = GaugeMetricFamily("lab_alerts_events_unseen", "Events that no dispatcher has looked at.", found.unseen)
+    return waiting, failed, oldest, unseen
+
+
+def _told_of_escalation(found: Gauges) -> Iterable[Metric]:
+    steps = GaugeMetricFamily(
+        "lab_alerts_escalation_steps", "Steps of escalation in the last 24 hours.", labels=("step", "state")
+    )
+    for number in range(1, MOST_STEPS + 1):
+        for state in StepState:
+            steps.add_metric((str(number), state), found.steps.steps.get((number, state), 0))
+    unheard = GaugeMetricFamily(
+        "lab_alerts_episodes_unheard", "Episodes that are overdue and of which nobody can be told.", found.steps.unheard
+    )
+    return steps, unheard
+
+
+def _told_of_feeds(found: Gauges) -> Iterable[Metric]:
+    """Of feeds, as they are at this moment, whenever they were looked at."""
+    now, labels = guard.now(), ("source",)
+    since = GaugeMetricFamily(
+        "lab_alerts_feed_seconds_since_last_result", "Time since a watched source was heard.", labels=labels
+    )
+    silent = GaugeMetricFamily(
+        "lab_alerts_feed_silent", "1 when nothing came of a watched source for longer than expected.", labels=labels
+    )
+    for feed in found.feeds:
+        since.add_metric((feed.source,), max(0.0, (now - feed.last_sign).total_seconds()))
+        silent.add_metric((feed.source,), int(feed.is_late(now)))
+    return since, silent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +174,7 @@ def _look(database: Database) -> _Seen:
     began = _clock()
     try:
         with database.reading() as connection:
-            found = gauges.read(connection)
+            found = gauges.read(connection, now=guard.now())
     except Unavailable:
         return _Seen(database=database, found=None, until=_clock() + _PAUSE)
     now = _clock()

@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Response, g, jsonify, request
 
-from service.api import answers, bulk, counting, guard, idempotency
+from service.api import answers, auditing, bulk, counting, guard, idempotency
 from service.api.description import Door, refuses
 from service.api.guard import means, scope
 from service.api.reading import PanelQuery, body, media_type, strict_handling
@@ -77,9 +77,18 @@ def _one(sent: bytes, *, dry_run: bool, strict: bool) -> Response:
         wish = None if dry_run else idempotency.remembering(sent, strict=strict, answer=partial(_answer, strict=strict))
         asked = order(native.read(sent, now=now), message, means(), remembering=wish)
         found = _taken(asked, dry_run=dry_run, strict=strict)
+    _note(found, dry_run=dry_run)
     if not dry_run and not found.recalled:
         counting.taken_in(found, source=message.source, door="json", seconds=time.perf_counter() - g.began)
     return idempotency.answered(found) or _answer(found, strict=strict)
+
+
+def _note(found: Receipt, *, dry_run: bool) -> None:
+    auditing.about(found.patient)
+    if found.id is not None:
+        auditing.beside(panel=found.id)
+    if dry_run or found.recalled:
+        auditing.beside(**{"dry_run" if dry_run else "recalled": True})
 
 
 def _taken(one: Order, *, dry_run: bool, strict: bool) -> Receipt:
@@ -109,6 +118,7 @@ def show(panel_id: str) -> Response:
     """
     with means().database.reading() as connection:
         kept = panels.panel(connection, panel_id)
+        auditing.about(kept.patient_id)
         patient = patients.get(connection, kept.patient_id)
         rows = history.panel_rows(connection, kept.patient_id, [(item.result, item.version) for item in kept.items])
     return jsonify(answers.panel(kept, patient, rows, intended_use=means().catalogue.intended_use))

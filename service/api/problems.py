@@ -15,7 +15,7 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from service.api import counting
-from service.domain.errors import Ambiguous, BadInput, Fault, InUse, NotFound, Stale, Unavailable
+from service.domain.errors import Ambiguous, BadInput, Conflict, Fault, InUse, NotFound, Stale, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -137,6 +137,54 @@ PROBLEMS = _table(
         remedy="Correct every fault in errors and send the whole map again. Nothing of it was kept.",
     ),
     Problem(
+        slug="invalid-subscription",
+        status=422,
+        title="The subscription cannot be made or changed so",
+        remedy="Correct every fault in errors and send it again. Nothing of it was kept.",
+    ),
+    Problem(
+        slug="invalid-escalation",
+        status=422,
+        title="The escalation policy cannot be used",
+        remedy="Correct every fault in errors and send the whole policy again. Nothing of it was kept.",
+    ),
+    Problem(
+        slug="invalid-feed",
+        status=422,
+        title="A source cannot be expected so",
+        remedy="Correct every fault in errors and send it again. Nothing of it was kept.",
+    ),
+    Problem(
+        slug="invalid-act",
+        status=422,
+        title="It cannot be done or recorded so",
+        remedy="Correct every fault in errors and send it again. Nothing of it was kept.",
+    ),
+    Problem(
+        slug="episode-not-open",
+        status=409,
+        title="The episode is not open",
+        remedy="Read the episode again. What has ended can still be commented on, and calls about it recorded.",
+    ),
+    Problem(
+        slug="already-acknowledged",
+        status=409,
+        title="Somebody has acknowledged the episode already",
+        remedy="Read who did and why. What you wanted to add can be sent as a comment.",
+    ),
+    Problem(
+        slug="nothing-to-undo",
+        status=409,
+        title="There is nothing to undo",
+        remedy="Read the episode again. An acknowledgement and a snooze end by themselves when it gets worse or ends.",
+    ),
+    Problem(
+        slug="one-by-one",
+        status=409,
+        title="Critical episodes are acknowledged one by one",
+        remedy="Acknowledge this one by itself, with a note.",
+    ),
+    Problem(
         slug="precondition-failed",
         status=412,
         title="It is another version by now",
@@ -215,19 +263,16 @@ def problem(
     say = next((say for root, say in _LANGUAGES.items() if f"{request.path}/".startswith(f"{root}/")), None)
     if say is not None:
         return say(known, detail, faults=tuple(faults), headers=headers or {})
-    body: dict[str, Any] = {
-        "type": known.type,
-        "title": known.title,
-        "status": known.status,
-        "detail": detail,
-        "remedy": known.remedy,
-        "instance": f"urn:request:{g.get('request_id', '')}",
-        "requestId": g.get("request_id", ""),
-    }
-    errors = [error_data(fault) for fault in faults]
-    if errors:
-        body["errors"] = errors
+    request_id = g.get("request_id", "")
+    body = problem_data(known, detail, faults) | {"instance": f"urn:request:{request_id}", "requestId": request_id}
     return Response(orjson.dumps(body), known.status, headers, content_type=MEDIA_TYPE)
+
+
+def problem_data(known: Problem, detail: str, faults: Iterable[Fault] = ()) -> dict[str, Any]:
+    """A problem, as it is answered; one of several in an answer is told like one that is alone."""
+    told = {"type": known.type, "title": known.title, "status": known.status, "detail": detail, "remedy": known.remedy}
+    errors = [error_data(fault) for fault in faults]
+    return told | ({"errors": errors} if errors else {})
 
 
 def error_data(fault: Fault) -> dict[str, Any]:
@@ -238,15 +283,32 @@ def error_data(fault: Fault) -> dict[str, Any]:
 
 
 def _bad_input(error: BadInput) -> Response:
-    count = len(error.faults)
-    detail = (
-        error.faults[0].detail if count == 1 and not error.faults[0].pointer else f"{count} fault{'s' * (count > 1)}"
-    )
-    return problem(error.kind, detail, faults=error.faults)
+    return problem(error.kind, _counted(error.faults), faults=error.faults)
+
+
+def _counted(faults: Sequence[Fault]) -> str:
+    count = len(faults)
+    return faults[0].detail if count == 1 and not faults[0].pointer else f"{count} fault{'s' * (count > 1)}"
+
+
+def one_of_several(error: BadInput | NotFound | Conflict) -> dict[str, Any]:
+    """Why one of several things was refused, while others were done."""
+    counting.problem(kind := error.kind if isinstance(error, BadInput | Conflict) else "not-found")
+    if isinstance(error, BadInput):
+        return problem_data(PROBLEMS[kind], _counted(error.faults), error.faults)
+    return problem_data(PROBLEMS[kind], error.detail if isinstance(error, Conflict) else _lacking(error))
 
 
 def _not_found(error: NotFound) -> Response:
-    return problem("not-found", f"there is no such {error.thing}")
+    return problem("not-found", _lacking(error))
+
+
+def _lacking(error: NotFound) -> str:
+    return f"there is no such {error.thing}"
+
+
+def _conflict(error: Conflict) -> Response:
+    return problem(error.kind, error.detail)
 
 
 def _ambiguous(error: Ambiguous) -> Response:
@@ -304,6 +366,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(BadInput, _bad_input)
     app.register_error_handler(NotFound, _not_found)
     app.register_error_handler(Ambiguous, _ambiguous)
+    app.register_error_handler(Conflict, _conflict)
     app.register_error_handler(InUse, _in_use)
     app.register_error_handler(Stale, _stale)
     app.register_error_handler(Unavailable, _unavailable)

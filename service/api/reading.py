@@ -26,13 +26,25 @@ from service.api.problems import Refused
 from service.domain.episodes import EpisodeState
 from service.domain.errors import BadInput, Fault
 from service.domain.rules import Finding, Severity
+from service.domain.subscriptions import ALL_TYPES, TEST_TYPE, DeliveryState
 from service.formats.strict_json import usable
+from service.storage.audit import AuditFilter
+from service.storage.delivery_reading import DeliveryFilter
 from service.storage.history import FlagFilter, Place
 from service.storage.searching import EpisodeSearch, FlagSearch, ResultSearch
 from service.storage.tables import FLAG_STATES
 from service.storage.timeline import EpisodeFilter, TimelineFilter
 
-Filter = FlagFilter | TimelineFilter | EpisodeFilter | FlagSearch | EpisodeSearch | ResultSearch
+Filter = (
+    AuditFilter
+    | DeliveryFilter
+    | FlagFilter
+    | TimelineFilter
+    | EpisodeFilter
+    | FlagSearch
+    | EpisodeSearch
+    | ResultSearch
+)
 
 _KIND = "invalid-query"
 PAGE = 50
@@ -208,6 +220,18 @@ class EpisodeQuery(PageQuery):
 
     finding = _listed(Finding, "Only these findings; may be repeated.")
     state = _listed(EpisodeState, "Only these states; may be repeated.")
+
+
+class DeliveryQuery(Query):
+    """Parameters of the deliveries of a subscription."""
+
+    state = _listed(DeliveryState, "Only these states; may be repeated.")
+    type = _listed((*ALL_TYPES, TEST_TYPE), "Only these events; may be repeated.")
+    flag = fields.String(metadata={"description": "Only what is about this flag."})
+    episode = fields.String(metadata={"description": "Only what is about this episode."})
+    since = Moment(metadata={"description": "Only what was put on its way at this time or later."})
+    limit = fields.Integer(load_default=PAGE, validate=Range(1, MAX_PAGE), metadata={"description": "Items in a page."})
+    cursor = fields.String(metadata={"description": "Where the page begins: taken from the next link."})
 
 
 def timeline_filter(query: Mapping[str, Any], patient: str) -> TimelineFilter:

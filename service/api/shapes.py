@@ -7,10 +7,13 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
+from service.domain.actors import ActorKind
+from service.domain.acts import Reason
 from service.domain.episodes import EpisodeState
 from service.domain.panels import Status
 from service.domain.rules import Direction, Finding, Severity
-from service.domain.verdicts import Outcome, Reason
+from service.domain.verdicts import Outcome
+from service.domain.verdicts import Reason as Unjudged
 from service.storage.tables import FLAG_STATES
 
 
@@ -46,7 +49,7 @@ class VerdictShape(Schema):
     direction = word(Direction)
     provisional = fields.Boolean(metadata={"description": "The result is preliminary."})
     why = text("Why it was flagged or is clear.")
-    reason = word(Reason)
+    reason = word(Unjudged)
     detail = text("Why it could not be judged.")
     hint = text("What would help.")
     flag = fields.String()
@@ -196,8 +199,24 @@ class FlagPageShape(AsKnownShape):
     intended_use = fields.String(required=True)
 
 
+class DoneByShape(Schema):
+    """Who did something, by the name of then."""
+
+    kind = word(ActorKind, required=True)
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+
+
+class AcknowledgedShape(Schema):
+    act = fields.String(required=True)
+    at = moment()
+    reason = word(Reason, required=True)
+    by = fields.Nested(DoneByShape, required=True)
+
+
 class EpisodeShape(Schema):
     id = fields.String(required=True)
+    acknowledged = fields.Nested(AcknowledgedShape, metadata={"description": "Absent where nobody has, or no longer."})
     finding = word(Finding, required=True)
     state = word(EpisodeState, required=True)
     severity = word(Severity, required=True)
@@ -291,7 +310,7 @@ class ProblemShape(Schema):
 
 
 class HealthShape(Schema):
-    status = word(("pass", "fail"), required=True)
+    status = word(("pass", "warn", "fail"), required=True)
     version = fields.String(required=True)
     checks = fields.Dict()
 
@@ -335,25 +354,6 @@ class TimelineEntryShape(VerdictShape):
 
 class TimelinePageShape(AsKnownShape):
     items = fields.List(fields.Nested(TimelineEntryShape), required=True)
-    next = text("Address of the next page; null on the last one.", allow_none=True, required=True)
-    intended_use = fields.String(required=True)
-
-
-class EpisodeFlagShape(Schema):
-    id = fields.String(required=True)
-    severity = word(Severity, required=True)
-    state = word(FLAG_STATES, required=True)
-    collected_at = moment()
-    href = fields.String(required=True)
-
-
-class KeptEpisodeShape(EpisodeShape):
-    merged_into = text("The episode as part of which this one goes on.")
-    flags = fields.List(fields.Nested(EpisodeFlagShape), required=True)
-
-
-class EpisodePageShape(Schema):
-    items = fields.List(fields.Nested(KeptEpisodeShape), required=True)
     next = text("Address of the next page; null on the last one.", allow_none=True, required=True)
     intended_use = fields.String(required=True)
 

@@ -27,6 +27,7 @@ class ChangeKind(StrEnum):
     REPEATED = "repeated"
     REOPENED = "reopened"
     RESOLVED = "resolved"
+    UNACKNOWLEDGED = "unacknowledged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,15 +66,16 @@ def diff(before: Judgement, after: Judgement) -> Difference:
     """What is new, worse, better, superseded, withdrawn, resolved or open again.
 
     ``before`` holds the flags that stand and the episodes as they are kept. An episode carries on the newest former
-    one with which it shares a flagged result.
+    one with which it shares a flagged result. What people did about that one holds of it as well, unless it got worse
+    or ended.
     """
     pairs, left = _pair(before.episodes, after.episodes)
     gone = tuple(_gone(before, after))
     born = tuple(flag for key, flag in after.flags.items() if before.flags.get(key) != flag)
-    changes = (*_taken_back(gone, born), *_told(pairs, before, after))
+    told = [_told(episode, former, before, after=after) for episode, former in pairs]
     return Difference(
-        changes=changes,
-        episodes=tuple(_carrying(episode, former) for episode, former in pairs),
+        changes=(*_taken_back(gone, born), *(change for _, changes in told for change in changes)),
+        episodes=tuple([episode for episode, _ in told]),
         ended=tuple(_ended(former, after) for former in left),
         born=born,
         gone=gone,
@@ -120,9 +122,16 @@ def _carrying(episode: Episode, former: Episode | None) -> Episode:
     return episode if former is None or former.id == episode.id else replace(episode, id=former.id)
 
 
+def _attended(episode: Episode, former: Episode | None, *, graver: bool) -> Episode:
+    """The episode with what people did about the former one, as far as that still holds."""
+    acts = (None, None) if former is None or graver or not episode.open else former.attended
+    return episode if acts == episode.attended else replace(episode, acknowledged_by=acts[0], snoozed_by=acts[1])
+
+
 def _ended(former: Episode, after: Judgement) -> Episode:
     lives_on = any(key in after.flags for key in former.flags)
-    return replace(former, state=EpisodeState.MERGED if lives_on else EpisodeState.WITHDRAWN)
+    state = EpisodeState.MERGED if lives_on else EpisodeState.WITHDRAWN
+    return replace(former, state=state, acknowledged_by=None, snoozed_by=None)
 
 
 def _gone(before: Judgement, after: Judgement) -> Iterator[tuple[Flag, ChangeKind]]:
@@ -143,16 +152,21 @@ def _taken_back(gone: tuple[tuple[Flag, ChangeKind], ...], born: tuple[Flag, ...
         yield new_change(kind=kind, flag=flag, by=replacing.get(flag.key))
 
 
-def _told(pairs: tuple[_Pair, ...], before: Judgement, after: Judgement) -> Iterator[Change]:
-    for episode, former in pairs:
-        carried = _carrying(episode, former)
-        for birth in _births(carried, former, after.flags):
-            if _tells(birth, before):
-                yield birth
-        if episode.open and former is not None and not former.open:
-            yield new_change(kind=ChangeKind.REOPENED, episode=carried)
-        if not episode.open and (former is None or former.open):
-            yield new_change(kind=ChangeKind.RESOLVED, episode=carried)
+def _told(
+    episode: Episode, former: Episode | None, before: Judgement, *, after: Judgement
+) -> tuple[Episode, list[Change]]:
+    """An episode as it goes on, and what there is to tell of it."""
+    carried = _carrying(episode, former)
+    changes = [birth for birth in _births(carried, former, after.flags) if _tells(birth, before)]
+    escalated = any(one.kind is ChangeKind.ESCALATED for one in changes)
+    carried = _attended(carried, former, graver=escalated or (former is not None and carried.worse_than(former)))
+    if episode.open and former is not None and not former.open:
+        changes.append(new_change(kind=ChangeKind.REOPENED, episode=carried))
+    if not episode.open and (former is None or former.open):
+        changes.append(new_change(kind=ChangeKind.RESOLVED, episode=carried))
+    if not escalated and carried.open and former is not None and former.acknowledged and not carried.acknowledged:
+        changes.append(new_change(kind=ChangeKind.UNACKNOWLEDGED, episode=carried))
+    return carried, changes
 
 
 def _tells(birth: Change, before: Judgement) -> bool:

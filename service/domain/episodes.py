@@ -1,7 +1,7 @@
 """Flags, and the episodes they form: one open episode per patient and finding.
 
 Law: an episode follows from the results alone. A flagged result opens or continues it, a clear one ends it, and one
-that could not be judged changes nothing.
+that could not be judged changes nothing. What people did about it is carried along, and decides nothing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +23,10 @@ class EpisodeState(StrEnum):
     RESOLVED = "resolved"
     WITHDRAWN = "withdrawn"
     MERGED = "merged"
+
+
+# How the flags of an open episode are once somebody has acknowledged it.
+ACKNOWLEDGED = "acknowledged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +70,8 @@ class Episode:
 
     ``level`` is the severity of its newest flag, ``peak`` the worst so far; times are times of collection. ``flags``
     are the keys of its flags, oldest first. ``id`` and ``last_flag`` are the names under which the episode and its
-    newest flag are kept, where they are already.
+    newest flag are kept, where they are already. ``acknowledged_by`` and ``snoozed_by`` name the acts that hold of it:
+    none of an episode that is not open.
     """
 
     finding: Finding
@@ -79,10 +84,30 @@ class Episode:
     flags: tuple[FlagKey, ...]
     id: str | None = field(default=None, compare=False)
     last_flag: str | None = field(default=None, compare=False)
+    acknowledged_by: str | None = field(default=None, compare=False)
+    snoozed_by: str | None = field(default=None, compare=False)
 
     @property
     def open(self) -> bool:
         return self.state is EpisodeState.OPEN
+
+    @property
+    def acknowledged(self) -> bool:
+        return self.acknowledged_by is not None
+
+    @property
+    def attended(self) -> tuple[str | None, str | None]:
+        """The acts that hold of it."""
+        return self.acknowledged_by, self.snoozed_by
+
+    @property
+    def flag_state(self) -> str:
+        """How the standing flags of the episode are."""
+        return ACKNOWLEDGED if self.acknowledged_by is not None else self.state.value
+
+    def worse_than(self, former: "Episode") -> bool:
+        """Is it graver than it was, as it stands now or at its worst?"""
+        return self.level.rank > former.level.rank or self.peak.rank > former.peak.rank
 
     def joined_by(self, further: Sequence[Flags]) -> "Episode":
         """The episode with the flags of further collections, one or more, the oldest first."""
@@ -98,7 +123,7 @@ class Episode:
 
     def ended(self, at: datetime) -> "Episode":
         """The episode, resolved by a collection."""
-        return replace(self, state=EpisodeState.RESOLVED, resolved_at=at)
+        return replace(self, state=EpisodeState.RESOLVED, resolved_at=at, acknowledged_by=None, snoozed_by=None)
 
 
 new_episode = drafted(Episode)

@@ -7,6 +7,7 @@
     ├── Ambiguous       the name given fits several things
     ├── InUse           somebody else is doing the very same at this moment
     ├── Stale           it is another one by now than the caller says
+    ├── Conflict        as things stand it cannot be done
     └── Unavailable     we cannot do it now; the same request may be sent again
 
 Law: the text of an error never holds identity or a measured value. Those live in the fields of a ``Fault``, which
@@ -88,6 +89,14 @@ class Stale(LabAlertsError):
     def __init__(self, version: int) -> None:
         self.version = version
         super().__init__(f"the newest version is {version}")
+
+
+class Conflict(LabAlertsError):
+    """As things stand it cannot be done. ``kind`` names the documented problem, ``detail`` says how things stand."""
+
+    def __init__(self, kind: str, detail: str) -> None:
+        self.kind, self.detail = kind, detail
+        super().__init__(kind)
 
 
 class Unavailable(LabAlertsError):

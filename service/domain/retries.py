@@ -29,6 +29,7 @@ CHANCES = 1000
 # is tried, and the others only when that one went through.
 _HOLDS = (
     timedelta(),
+    timedelta(),  # once may be chance: the next message shows whether it was
     timedelta(seconds=2),
     timedelta(seconds=10),
     timedelta(seconds=30),

@@ -1,6 +1,7 @@
 """The flags and the timeline of a patient as they were known at an earlier moment.
 
     the panels kept by then ─► facts learned again, panel by panel ─► retelling ─► the kept rows, as they stood then
+    and the acts                                                        ▲
 
 Law: the retelling says only which rows were there and how they stood; what is shown of them is what was kept. What
 cannot be told for certain is said.
@@ -16,6 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from service.catalogue.load import Catalogue
+from service.domain.acts import ActKind
 from service.domain.episodes import FlagKey
 from service.domain.errors import Unavailable
 from service.domain.panels import Status
@@ -23,7 +25,7 @@ from service.domain.rules import Finding
 from service.domain.timeline import Facts, Version
 from service.domain.verdicts import Verdict
 from service.flows.facts_then import facts_after
-from service.flows.retelling import Brought, FlagThen, Names, Retelling, Step
+from service.flows.retelling import Brought, Deed, FlagThen, Names, Retelling, Step
 from service.storage import history, past, patients, results
 from service.storage.history import FlagFilter, Place
 from service.storage.past import KeptMessage
@@ -160,9 +162,12 @@ def _then(connection: Connection, wanted: FlagFilter | TimelineFilter, catalogue
     retold = Retelling(catalogue.rulebook, _names(raised, past.told(connection, patient_id)))
     facts_then = True
     today = patients.get(connection, patient_id).known.facts
+    deeds = deque(past.deeds(connection, patient_id, before=before))
     for message, facts in facts_after(past.messages(connection, patient_id, before=before)):
         facts_then = facts is not None
+        _tell(deeds, retold, until=message.panel)
         retold.take(_step(message, today if facts is None else facts, brought.get(message.panel, ())))
+    _tell(deeds, retold)
     return _Then(
         moment=moment,
         retold=retold,
@@ -170,6 +175,14 @@ def _then(connection: Connection, wanted: FlagFilter | TimelineFilter, catalogue
         flags=raised,
         certainty=_certainty(facts_then=facts_then, odd=retold.odd),
     )
+
+
+def _tell(deeds: deque[Row[Any]], retold: Retelling, *, until: str | None = None) -> None:
+    """Tell again what people did before a panel came."""
+    while deeds and (until is None or past.place_of(deeds[0].id) < past.place_of(until)):
+        row = deeds.popleft()
+        by = row.id if row.kind == ActKind.ACKNOWLEDGE.value else None
+        retold.acted(Deed(episode=row.episode_id, at=row.at, acknowledged_by=by))
 
 
 def _step(message: KeptMessage, facts: Facts, rows: Sequence[Row[Any]]) -> Step:

@@ -39,7 +39,10 @@ _LABS = f"prefetch.{LABS}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
-    """Who calls which service when. ``source``: the one whose map and whose identifiers are the client's."""
+    """Who calls which service when. ``source``: the one whose map and whose identifiers are the client's.
+
+    ``met`` hears of which patients something is held, by our own names for them.
+    """
 
     client: str
     source: str
@@ -47,6 +50,7 @@ class Asking:
     address: str
     now: datetime
     new_uuid: Callable[[], str]
+    met: Callable[[Sequence[str]], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +90,7 @@ def _held(person: Person, asking: Asking, means: Means) -> _Held:
         ids = [one.id for one in kept.values() if one.last_collected_at is not None]
         if not ids:
             return _Held()
+        asking.met(ids)
         # In the order of the names: the first of them knows best who it is.
         facts = [kept[who].known for who in wanted if who in kept]
         return _of(connection, ids, facts, means=means)

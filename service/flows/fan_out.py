@@ -8,6 +8,7 @@ later one. An event and its deliveries are one transaction: nobody is left out, 
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -44,10 +45,11 @@ def _spread(connection: Connection, found: Sequence[Placed], *, now: datetime) -
     if not alive or not found:
         return
     told, count = _Told(connection, found), {one.id: one.told for one in alive}
+    unheard = _unheard(connection, found)
     rows: list[Mapping[str, Any]] = []
     for seq, event in found:
         for one in alive:
-            if seq > one.from_seq and _is_told(one, event, told):
+            if seq > one.from_seq and _is_told(one, event, told, unheard=event.id in unheard):
                 count[one.id] += 1
                 rows.append(_row(event, one, seq=seq, number=count[one.id], now=now))
                 told.note(event, one.id)
@@ -55,10 +57,25 @@ def _spread(connection: Connection, found: Sequence[Placed], *, now: datetime) -
     deliveries.count_on(connection, {one.id: count[one.id] for one in alive if count[one.id] != one.told})
 
 
-def _is_told(one: Subscription, event: Event, told: "_Told") -> bool:
+def _is_told(one: Subscription, event: Event, told: "_Told", *, unheard: bool) -> bool:
     if event.only_for is not None:
         return event.only_for == one.id
-    return one.filter.wants(event) or (event.type in TAKEN_BACK and told.was(event, one.id))
+    if one.filter.wants(event) or (event.type in TAKEN_BACK and told.was(event, one.id)):
+        return True
+    return unheard and one.filter.wants(replace(event, type="lab.flag.raised"))
+
+
+def _unheard(connection: Connection, found: Sequence[Placed]) -> frozenset[str]:
+    """Events by which a finding goes on of which nobody was told that it began: it was history, or a trial.
+
+    Whoever wants to be told of new findings is told of these, or nobody would ever be.
+    """
+    on = [event for _, event in found if event.type in _GOING_ON and event.episode is not None]
+    begun = deliveries.begun_aloud(connection, on)
+    return frozenset(event.id for event in on if event.episode not in begun)
+
+
+_GOING_ON = frozenset({"lab.flag.repeated", "lab.flag.improved"})
 
 
 class _Told:

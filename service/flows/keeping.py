@@ -36,6 +36,7 @@ class Told:
     by: str | None = None
     late: bool = False
     collected_at: datetime | None = field(default=None, repr=False)
+    episode_state: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,7 @@ class Named:
 
     def episode_of(self, key: FlagKey) -> Episode:
         """The episode of a flag, the new one before the former one."""
-        return next(one for one in (*self.episodes, *self.before.episodes) if key in one.flags)
+        return next(one for one in (*self.episodes, *self.ended, *self.before.episodes) if key in one.flags)
 
 
 def name(difference: Difference, before: Judgement) -> Named:
@@ -89,15 +90,17 @@ def _told(change: Change, named: Named) -> Told:
     if change.flag is None:
         return _told_of_episode(change, named)
     taken_back = change.kind in (ChangeKind.WITHDRAWN, ChangeKind.SUPERSEDED)
+    episode = named.episode_of(change.flag.key)
     return Told(
         type=f"lab.flag.{change.kind}",
         finding=str(change.flag.finding),
         severity=str(change.flag.severity),
         flag=change.flag.id if taken_back else named.flag_ids[change.flag.key],
-        episode=named.episode_of(change.flag.key).id,
+        episode=episode.id,
         by=named.flag_ids[change.by.key] if change.by else None,
         late=change.late,
         collected_at=change.flag.collected_at,
+        episode_state=str(episode.state),
     )
 
 
@@ -113,6 +116,7 @@ def _told_of_episode(change: Change, named: Named) -> Told:
         flag=episode.last_flag,
         episode=episode.id,
         collected_at=episode.last_at,
+        episode_state=str(episode.state),
     )
 
 
@@ -155,13 +159,21 @@ def keep(writes: Writes, named: Named, on: Occasion, *, means: Means) -> None:
 
 def _keep_episodes(writes: Writes, named: Named, on: Occasion) -> None:
     former = {one.id: one for one in named.before.episodes}
-    changed = [one for one in named.episodes if one.id not in named.new_episodes and one != former[one.id]]
+    kept = [one for one in named.episodes if one.id not in named.new_episodes]
+    changed = [one for one in kept if _is_another(one, former[one.id], named)]
     new = [one for one in named.episodes if one.id in named.new_episodes]
     judgements.keep_episodes(writes, on.patient, changed=[*named.ended, *changed], new=new, now=on.now)
     for one in named.ended:
         if one.state is EpisodeState.MERGED:
             into = next(other for other in named.episodes if not set(one.flags).isdisjoint(other.flags))
             judgements.merged(writes, on.patient, one.id or "", into=into.id or "")
+
+
+def _is_another(episode: Episode, former: Episode, named: Named) -> bool:
+    """Has anything of it changed? A flag that replaces another leaves nearly everything else as it was."""
+    if episode != former or episode.attended != former.attended:
+        return True
+    return any(flag.key in episode.flags for flag in named.born)
 
 
 def _keep_flags(writes: Writes, named: Named, on: Occasion, *, means: Means) -> None:
@@ -181,7 +193,7 @@ def _keep_flags(writes: Writes, named: Named, on: Occasion, *, means: Means) -> 
 def _new_flag(flag: Flag, episode: Episode, on: Occasion, *, note: str) -> NewFlag:
     return NewFlag(
         flag=flag,
-        state=str(episode.state),
+        state=episode.flag_state,
         episode=episode.id or "",
         panel=on.panel,
         source=on.source,
@@ -191,9 +203,9 @@ def _new_flag(flag: Flag, episode: Episode, on: Occasion, *, note: str) -> NewFl
 
 
 def _move_flags(writes: Writes, named: Named, on: Occasion, *, episode: Episode, former: Episode | None) -> None:
-    """Flags that were kept before belong to this episode now, or are open or resolved with it now."""
-    name_, state = episode.id or "", str(episode.state)
-    if former is not None and former.state is not episode.state:
+    """Flags that were kept before belong to this episode now, or are open, acknowledged or resolved with it now."""
+    name_, state = episode.id or "", episode.flag_state
+    if former is not None and former.flag_state != state:
         judgements.follow_episode(writes, on.patient, name_, state=state, now=on.now)
     joined = [named.flag_ids[key] for key in _joined(named, episode, former)]
     if joined:
@@ -207,7 +219,8 @@ def _joined(named: Named, episode: Episode, former: Episode | None) -> Iterator[
 
 
 def _event(one: Told, on: Occasion) -> Event:
-    data = {name: getattr(one, name) for name in ("finding", "severity", "flag", "episode", "by", "late")}
+    names = ("finding", "severity", "flag", "episode", "episode_state", "by", "late")
+    data = {name: getattr(one, name) for name in names}
     if one.collected_at is not None:
         data["collected_at"] = one.collected_at.isoformat()
     return Event(

@@ -1,4 +1,5 @@
-"""What was kept for a time is deleted when that time is over: messages as they came, and remembered answers.
+"""What was kept for a time is deleted when that time is over: messages as they came, remembered answers, what was sent
+to whom, and the oldest end of the audit.
 
     limits ─► walk, the oldest first, some rows at a time ─► delete them, in a transaction of their own ─► what went
 
@@ -50,10 +51,20 @@ class Share:
         )
 
 
-def limits(*, keep_inbox_days: int, now: datetime) -> Mapping[str, datetime | None]:
-    """The moment before which each kind goes. Messages stay for ever with 0 days; answers say themselves how long."""
-    messages = now - timedelta(days=keep_inbox_days) if keep_inbox_days else None
-    return {purging.MESSAGES: messages, purging.ANSWERS: now}
+def limits(
+    *, now: datetime, keep_inbox_days: int, keep_deliveries_days: int = 0, keep_audit_days: int = 0
+) -> Mapping[str, datetime | None]:
+    """The moment before which each kind goes. With 0 days it stays for ever; answers say themselves how long."""
+
+    def before(days: int) -> datetime | None:
+        return now - timedelta(days=days) if days else None
+
+    return {
+        purging.MESSAGES: before(keep_inbox_days),
+        purging.ANSWERS: now,
+        purging.DELIVERIES: before(keep_deliveries_days),
+        purging.AUDIT: before(keep_audit_days),
+    }
 
 
 def foreseen(database: Database, of: Mapping[str, datetime | None]) -> tuple[Share, ...]:

@@ -91,6 +91,6 @@ def _shown(flag: Flag, named: Named, *, kept: bool) -> ShownFlag:
     episode = named.episode_of(flag.key)
     born = next((one for one in named.born if one.key == flag.key), None)
     if born is not None and not kept:
-        return ShownFlag(flag=flag, state=str(episode.state), episode=None)
+        return ShownFlag(flag=flag, state=episode.flag_state, episode=None)
     known = born or replace(flag, id=named.flag_ids[flag.key])
-    return ShownFlag(flag=known, state=str(episode.state), episode=episode.id)
+    return ShownFlag(flag=known, state=episode.flag_state, episode=episode.id)

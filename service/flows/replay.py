@@ -32,13 +32,14 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """What came of judging a flag again.
+    """What came of judging a flag again. ``patient`` is our own name for whose it is.
 
     ``facts_then``: the facts could be learned again from the messages; otherwise those known now were used.
     ``facts_changed``: those known now are others.
     """
 
     flag: str
+    patient: str
     ruleset: str
     results: tuple[Held, ...] = field(repr=False)
     facts_then: bool
@@ -98,6 +99,7 @@ def _replayed(connection: Connection, row: Row[Any], *, known: _Past, catalogue:
     held = past.collection_then(connection, row)
     return Replay(
         flag=row.id,
+        patient=row.patient_id,
         ruleset=row.ruleset,
         results=held,
         facts_then=then is not None,

@@ -1,6 +1,7 @@
 """The intake of one patient, told again in memory: panel by panel, in the order in which they were kept.
 
     a panel ─► which versions count ─► judge from the earliest collection touched ─► diff ─► the kept names
+    an act  ─► the episode that is open under its name
 
 Law: pure, and by the functions by which intake judged and told. Names are never made up: a flag and an episode bear
 those under which they were kept, and what bears none is said to be odd.
@@ -36,6 +37,15 @@ class Step:
     at: datetime
     facts: Facts = field(repr=False)
     brought: Sequence[Brought] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """An episode that was acknowledged, by which act and when; or no longer, where ``acknowledged_by`` is None."""
+
+    episode: str
+    at: datetime
+    acknowledged_by: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +181,15 @@ class Retelling:
         self._rename(difference, step)
         self._lay_down(tuple(self._named(difference, step)), step.at)
 
+    def acted(self, deed: Deed) -> None:
+        """The next act."""
+        self.odd = self.odd or all(one.id != deed.episode for one in self._open)
+        self._open = tuple(
+            replace(one, acknowledged_by=deed.acknowledged_by) if one.id == deed.episode else one for one in self._open
+        )
+        for one in self._open:
+            self._place(one, deed.at)
+
     def _taken_up(self, since: datetime) -> tuple[Episode, ...]:
         """The episodes, by name, that may be others from a time on."""
         ended = [one for at in self._course.times(since) for one in self._ended.pop(at, ())]
@@ -227,12 +246,12 @@ class Retelling:
         return next((name for name in names if name is not None), None)
 
     def _place(self, episode: Episode, at: datetime) -> None:
-        """Flags belong to their episode, and are open or resolved with it."""
-        place = (episode.state.value, episode.id)
+        """Flags belong to their episode, and are open, acknowledged or resolved with it."""
+        place = (episode.flag_state, episode.id)
         for name in (self.standing[key] for key in episode.flags if key in self.standing):
             then = self.flags.get(name)
             if then is None or (then.state, then.episode) != place:
-                self.flags[name] = FlagThen(state=episode.state.value, episode=episode.id, changed_at=at)
+                self.flags[name] = FlagThen(state=episode.flag_state, episode=episode.id, changed_at=at)
 
 
 _NOTHING = Difference(changes=(), episodes=(), ended=(), born=(), gone=())

@@ -3,20 +3,18 @@
 Law: strict, like the native panels: what is not understood is refused with its place.
 """
 
-from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from marshmallow import Schema, ValidationError
+from marshmallow import ValidationError
 from marshmallow.fields import List, Nested
-from marshmallow.validate import Length
 
-from service.domain.errors import BadInput, Fault
+from service.domain.errors import BadInput
 from service.domain.source_maps import KIND, NAME, MappedCode, MappedUnit, SourceMap
-from service.formats.fields import Said, TextField, UnitField, refuse
+from service.formats.fields import TextField, UnitField, refuse
 from service.formats.panel_shape import Strict
-from service.formats.strict_json import escape, listed, parse
+from service.formats.shape_faults import AtMost, faults_of
+from service.formats.strict_json import parse
 
 MEDIA_TYPE = "application/json"
 MOST = 5_000
@@ -67,8 +65,8 @@ class SourceMapShape(Strict):
         allow_none=True,
         metadata=_about("Time zone (IANA) of HL7 v2 times that say no offset; UTC where left out.", "Europe/Vienna"),
     )
-    codes = List(Nested(MappedCodeShape), validate=Length(max=MOST))
-    units = List(Nested(MappedUnitShape), validate=Length(max=MOST))
+    codes = List(Nested(MappedCodeShape), validate=AtMost(MOST))
+    units = List(Nested(MappedUnitShape), validate=AtMost(MOST))
 
 
 _SHAPE = SourceMapShape()
@@ -80,49 +78,10 @@ def read(body: bytes, *, name: str) -> SourceMap:
     try:
         shaped: Any = _SHAPE.load(sent)
     except ValidationError as error:
-        raise BadInput(listed(_faults(error.messages, "", _SHAPE)), kind=KIND) from None
+        raise BadInput(faults_of(error, _SHAPE), kind=KIND) from None
     return SourceMap(
         name=name,
         zone=shaped.get("zone"),
         codes=tuple(MappedCode(**one) for one in shaped.get("codes", ())),
         units=tuple(MappedUnit(**one) for one in shaped.get("units", ())),
     )
-
-
-def _faults(messages: Any, pointer: str, schema: Schema | None) -> Iterator[Fault]:
-    if not isinstance(messages, Mapping):
-        yield from (_fault(said, pointer, schema) for said in messages)
-        return
-    for step, below in messages.items():
-        whole = step == "_schema" and below == ["Invalid input type."]
-        place = pointer if whole else f"{pointer}/{escape(step)}"
-        yield from _faults(below, place, schema if isinstance(step, int) else _below(schema, step, below))
-
-
-def _below(schema: Schema | None, step: str, below: Any) -> Schema | None:
-    """The shape of what stands in a field; that of the object itself where the field is unknown to it."""
-    field = schema.fields.get(step) if schema is not None else None
-    inner = field.inner if isinstance(field, List) else field
-    return inner.schema if isinstance(inner, Nested) and isinstance(below, Mapping) else schema
-
-
-def _fault(said: str, pointer: str, schema: Schema | None) -> Fault:
-    if isinstance(said, Said):
-        return Fault(pointer=pointer, code=said.code, detail=str(said), hint=said.hint)
-    code, detail = _WORDS.get(said, ("too-many", f"must have at most {MOST} entries"))
-    hint = _nearest(pointer, schema) if code == "unknown-field" and schema is not None else None
-    return Fault(pointer=pointer, code=code, detail=detail, hint=hint)
-
-
-def _nearest(pointer: str, schema: Schema) -> str:
-    close = get_close_matches(pointer.rpartition("/")[2], schema.fields, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(schema.fields)}"
-
-
-_WORDS = {
-    "Missing data for required field.": ("required", "is required"),
-    "Unknown field.": ("unknown-field", "is not a field here"),
-    "Field may not be null.": ("null", "must not be null"),
-    "Invalid input type.": ("type", "must be an object"),
-    "Not a valid list.": ("type", "must be a list"),
-}

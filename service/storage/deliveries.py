@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 from service.domain.events import Event
 from service.domain.subscriptions import DeliveryState, SubscriptionState
-from service.storage.tables import Instant, flags, outbox
+from service.storage.tables import Instant, episodes, flags, outbox
 from service.storage.tables_delivery import deliveries, delivery_attempts, subscriptions
 
 # Any number that nothing else in the same database takes; this one spells "lab" and "fan".
@@ -94,13 +94,32 @@ def flags_of(connection: Connection, patient: str, episode: str) -> list[str]:
     return list(connection.execute(select(flags.c.id).where(wanted)).scalars())
 
 
+def begun_aloud(connection: Connection, wanted: Iterable[Event]) -> frozenset[str]:
+    """Of the episodes of some events, those of which anybody may have been told that they began."""
+    c, found = outbox.c, set[str]()
+    for event in wanted:
+        mine = (c.patient_id == event.patient) & (c.episode_id == event.episode) & c.type.in_(_BEGINNINGS)
+        if any(
+            not data.get("test") and not data.get("quiet")
+            for data in connection.execute(select(c.data).where(mine)).scalars()
+        ):
+            found.add(str(event.episode))
+    return frozenset(found)
+
+
+_BEGINNINGS = ("lab.flag.raised", "lab.flag.escalated", "lab.flag.reopened")
+_NAMES = 500  # in one statement: databases have limits of their own
+
+
 def told_of(connection: Connection, names: Sequence[str]) -> list[tuple[str, str]]:
     """Who was told of these flags and episodes, or is about to be: (name, subscription)."""
     c, found = deliveries.c, list[tuple[str, str]]()
-    for column in (c.flag_id, c.by_flag_id, c.episode_id):
-        wanted = column.in_(names) & (c.state != DeliveryState.DROPPED.value)
-        rows = connection.execute(select(column, c.subscription_id).where(wanted).distinct())
-        found += [(name, subscription) for name, subscription in rows]
+    for at in range(0, len(names), _NAMES):
+        some = names[at : at + _NAMES]
+        for column in (c.flag_id, c.by_flag_id, c.episode_id):
+            wanted = column.in_(some) & (c.state != DeliveryState.DROPPED.value)
+            rows = connection.execute(select(column, c.subscription_id).where(wanted).distinct())
+            found += [(name, subscription) for name, subscription in rows]
     return found
 
 
@@ -200,6 +219,13 @@ def events(connection: Connection, names: Iterable[str]) -> Mapping[str, Event]:
     return {row.id: event(row) for row in rows}
 
 
+def episode_state(connection: Connection, patient: str, episode: str) -> str | None:
+    """How an episode is now."""
+    mine = (episodes.c.patient_id == patient) & (episodes.c.id == episode)
+    found: str | None = connection.execute(select(episodes.c.state).where(mine)).scalar_one_or_none()
+    return found
+
+
 # ------------------------------------------------------------------------------------------------------------- record
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
@@ -282,10 +308,29 @@ _SETTLE = (
 )
 
 
-def went_through(connection: Connection, subscription: str) -> None:
-    """A receiver takes messages: it is no longer left alone."""
-    mine = (subscriptions.c.id == subscription) & (subscriptions.c.failures > 0)
-    connection.execute(update(subscriptions).where(mine).values(failures=0, hold_until=None, held_at=None))
+def versions(connection: Connection, names: Iterable[str]) -> Mapping[str, int]:
+    """The versions of the subscriptions to which something may be sent now."""
+    c = subscriptions.c
+    wanted = c.id.in_(list(names)) & (c.state == SubscriptionState.ACTIVE.value)
+    return {row.id: row.version for row in connection.execute(select(c.id, c.version).where(wanted))}
+
+
+def went_through(connection: Connection, subscription: str, *, now: datetime) -> None:
+    """A receiver takes messages: it is no longer left alone. What waits because it was away is tried again at once."""
+    c = subscriptions.c
+    failures = connection.execute(select(c.failures).where(c.id == subscription)).scalar_one_or_none()
+    if not failures:
+        return
+    connection.execute(
+        update(subscriptions).where(c.id == subscription).values(failures=0, hold_until=None, held_at=None)
+    )
+    if failures >= _AWAY:
+        mine = (deliveries.c.subscription_id == subscription) & _WAITING & (deliveries.c.next_at > now)
+        connection.execute(update(deliveries).where(mine).values(next_at=now))
+
+
+# So many failures in a row were the receiver's, not those of one message that it cannot take.
+_AWAY = 3
 
 
 def failed_again(connection: Connection, subscription: str, *, failures: int, until: datetime, now: datetime) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, or_, select, tuple_
 
+from service.domain.acts import Act
 from service.domain.errors import NotFound
+from service.storage import acts
 from service.storage.tables import episodes, flags, notes, outbox, patients, results, verdicts
 
 Place = tuple[datetime, str]
@@ -68,10 +70,14 @@ def _conditions(wanted: FlagFilter) -> list[ColumnElement[bool]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlagView:
-    """One flag with its episode, its note as it was shown, and everything that was told of it."""
+    """One flag with its episode, its note as it was shown, and everything that was told of it.
+
+    ``acknowledged``: the acknowledgement that holds of the episode.
+    """
 
     flag: Row[Any] = field(repr=False)
     episode: Row[Any]
+    acknowledged: Act | None
     note: Mapping[str, Any]
     context: Mapping[str, Any] | None = field(repr=False)
     events: Sequence[Row[Any]]
@@ -86,6 +92,7 @@ def flag_view(connection: Connection, flag_id: str) -> FlagView:
     return FlagView(
         flag=row,
         episode=connection.execute(select(episodes).where(own)).one(),
+        acknowledged=acts.acknowledging(connection, [(row.patient_id, row.episode_id)]).get(row.episode_id),
         note=connection.execute(select(notes.c.body).where(notes.c.id == row.note_id)).scalar_one(),
         context=_context(connection, row),
         events=_events(connection, row),
@@ -108,7 +115,7 @@ def _events(connection: Connection, row: Row[Any]) -> Sequence[Row[Any]]:
     return list(connection.execute(statement.order_by(c.seq)))
 
 
-_OF_EPISODES = ("lab.flag.resolved", "lab.flag.reopened")
+_OF_EPISODES = ("lab.flag.resolved", "lab.flag.reopened", "lab.flag.acknowledged", "lab.flag.unacknowledged")
 
 
 def panel_rows(

@@ -197,8 +197,8 @@ def keep_episodes(
             # Of each finding only one may be open.
             writes.change(_CHANGE_EPISODE, {**own, **values}, name=one.id, ends=not one.open)
     for one in new:
-        own = {"patient_id": patient_id, "id": one.id, "merged_into": None}
-        writes.add(episodes, own | _episode_values(one, now), name=one.id)
+        row = {"patient_id": patient_id, "id": one.id, "merged_into": None, "version": 1, **_episode_values(one, now)}
+        writes.add(episodes, row, name=one.id)
 
 
 def _episode_values(episode: Episode, now: datetime) -> dict[str, Any]:
@@ -212,14 +212,20 @@ def _episode_values(episode: Episode, now: datetime) -> dict[str, Any]:
         "resolved_at": episode.resolved_at,
         "last_flag_id": episode.last_flag,
         "changed_at": now,
+        "acknowledged_by": episode.acknowledged_by,
+        "snoozed_by": episode.snoozed_by,
     }
 
 
 _CHANGE_EPISODE = Change(
     table=episodes,
     keys=("patient_id", "id"),
-    columns=("state", "level", "peak", "opened_at", "last_at", "resolved_at", "last_flag_id", "changed_at"),
-)
+    columns=(
+        "state", "level", "peak", "opened_at", "last_at", "resolved_at", "last_flag_id", "changed_at",
+        "acknowledged_by", "snoozed_by",
+    ),
+    counts="version",
+)  # fmt: skip
 
 
 def merged(writes: Writes, patient_id: str, episode: str, *, into: str) -> None:
@@ -246,6 +252,8 @@ def _episode(row: Row[Any], keys: tuple[FlagKey, ...]) -> Episode:
         flags=keys,
         id=row.id,
         last_flag=row.last_flag_id,
+        acknowledged_by=row.acknowledged_by,
+        snoozed_by=row.snoozed_by,
     )
 
 

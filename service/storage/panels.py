@@ -45,6 +45,11 @@ class Message:
         return self.test or self.source == TRIALS
 
 
+def is_trial(authority: str, source: str) -> bool:
+    """Was what is held of a patient of this authority, from this source, brought by trials?"""
+    return source == TRIALS or authority.startswith(TRIAL)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """Which version of which kept result a place in a panel is. ``notice`` is what the sender should know of it."""

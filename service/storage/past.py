@@ -1,7 +1,7 @@
 """Reading what was known when a flag was raised: the results held then, and the messages that had come by then.
 
-Law: what was known is what had been kept, in the order in which it was kept. Names of panels are ULIDs, made while the
-patient's row is held, so that their order is that order, whatever the clocks of messages said.
+Law: what was known is what had been kept, in the order in which it was kept. Names of panels and of acts are ULIDs,
+made while the patient's row is held, so that their order is that order, whatever the clocks of messages said.
 """
 
 from collections import defaultdict
@@ -12,12 +12,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, case, func, select, true
 
+from service.domain.acts import ActKind
 from service.domain.errors import NotFound
 from service.domain.panels import Status
 from service.domain.people import Sex
 from service.domain.timeline import Facts, Held, Version, current
 from service.storage.results import held
 from service.storage.tables import flags, inbox, outbox, panels, results, verdicts
+from service.storage.tables_acts import acts
 
 CHUNK = 200
 
@@ -107,16 +109,36 @@ def messages(connection: Connection, patient_id: str, *, before: str | None = No
         )
 
 
-def _before(panel: ColumnElement[str], name: str | None) -> ColumnElement[bool]:
-    return true() if name is None else panel < name
+def _before(own: ColumnElement[str], name: str | None) -> ColumnElement[bool]:
+    return true() if name is None else own < name
 
 
 def first_after(connection: Connection, patient_id: str, moment: datetime) -> str | None:
-    """The first panel of a patient, in the order in which they were kept, that came after a moment."""
-    c = panels.c
-    statement = select(func.min(c.id)).where(c.patient_id == patient_id, c.received_at > moment)
-    found: str | None = connection.execute(statement).scalar_one()
-    return found
+    """Where the first panel or act of a patient stands, in the order in which they were kept, that came after a moment.
+
+    As the name of a panel that would stand there.
+    """
+    p, a = panels.c, acts.c
+    first = (
+        select(func.min(p.id)).where(p.patient_id == patient_id, p.received_at > moment),
+        select(func.min(a.id)).where(a.patient_id == patient_id, a.at > moment),
+    )
+    found = [name for one in first if (name := connection.execute(one).scalar_one()) is not None]
+    return f"pnl_{min(map(place_of, found))}" if found else None
+
+
+def place_of(name: str) -> str:
+    """What the names of a patient's panels and acts are ordered by."""
+    return name.partition("_")[2]
+
+
+def deeds(connection: Connection, patient_id: str, *, before: str | None) -> Sequence[Row[Any]]:
+    """What was done ``before`` a panel about whether episodes are acknowledged, in its order."""
+    c = acts.c
+    wanted = (c.patient_id == patient_id) & c.kind.in_((ActKind.ACKNOWLEDGE.value, ActKind.UNDO.value))
+    columns: list[Any] = [c.id, c.kind, c.episode_id, c.at]
+    bound = before and f"act_{place_of(before)}"
+    return list(connection.execute(select(*columns).where(wanted & _before(c.id, bound)).order_by(c.id)))
 
 
 def versions(connection: Connection, patient_id: str, *, before: str | None) -> Mapping[str, Sequence[Row[Any]]]:

@@ -99,6 +99,19 @@ def get(connection: Connection, patient_id: str) -> KeptPatient:
     return _patient(connection.execute(select(patients).where(patients.c.id == patient_id)).one())
 
 
+def hold(connection: Connection, patient_id: str) -> KeptPatient:
+    """The patient with this name of ours. Other writers of them wait until the transaction ends.
+
+    Raises ``NotFound`` when they were erased meanwhile.
+    """
+    # As an update of anything but the key would hold it: rows may still be added that point to the patient.
+    held = select(patients).where(patients.c.id == patient_id).with_for_update(key_share=True)
+    row = connection.execute(held).one_or_none()
+    if row is None:
+        raise NotFound("patient")
+    return _patient(row)
+
+
 def learned(writes: Writes, patient: KeptPatient) -> None:
     """Keep what is known of a patient now."""
     known = patient.known

@@ -56,6 +56,7 @@ def newest_event(connection: Connection) -> int:
     this transaction ends.
     """
     if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL lock_timeout = '2s'"))
         connection.execute(text("LOCK TABLE outbox IN SHARE MODE"))
     newest: int | None = connection.execute(select(func.max(outbox.c.seq))).scalar()
     return newest or 0

@@ -229,6 +229,10 @@ verdicts = Table(
 
 notes = Table("notes", metadata, Column("id", Text, primary_key=True), _required("body", JSON))
 
+# Those that somebody is to look at soon (``storage.escalation``).
+_GRAVE = text("state = 'open' AND level IN ('severe', 'critical') AND acknowledged_by IS NULL")
+_WAITING: dict[str, Any] = {"sqlite_where": _GRAVE, "postgresql_where": _GRAVE}
+
 episodes = Table(
     "episodes",
     metadata,
@@ -244,6 +248,9 @@ episodes = Table(
     _required("last_flag_id"),
     Column("merged_into", Text),
     _required("changed_at", Instant),
+    _required("version", Integer, server_default=text("1")),
+    Column("acknowledged_by", Text),
+    Column("snoozed_by", Text),
     _one_of("finding", Finding),
     _one_of("state", EpisodeState),
     _one_of("level", Severity),
@@ -251,6 +258,10 @@ episodes = Table(
     CheckConstraint(
         "(state = 'resolved') = (resolved_at IS NOT NULL) OR state NOT IN ('open', 'resolved')", name="end"
     ),
+    CheckConstraint("state = 'open' OR acknowledged_by IS NULL", name="acknowledged_by"),
+    CheckConstraint("state = 'open' OR snoozed_by IS NULL", name="snoozed_by"),
+    Index("ix_episodes_id", "id", unique=True),
+    Index("ix_episodes_waiting", "patient_id", "id", **_WAITING),
     Index(
         "uq_episodes_open",
         "patient_id",
@@ -298,6 +309,12 @@ flags = Table(
     Index("ix_flags_collected_at", "collected_at", "id"),
     Index("ix_flags_state", "state", "collected_at", "id"),
     Index("ix_flags_history", "patient_id", "collected_at", "id"),
+    Index(
+        "ix_flags_critical",
+        "raised_at",
+        sqlite_where=text("severity = 'critical'"),
+        postgresql_where=text("severity = 'critical'"),
+    ),
     Index(
         "uq_flags_standing",
         "patient_id",

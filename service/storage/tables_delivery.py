@@ -74,6 +74,7 @@ subscriptions = Table(
 )
 
 _WAITING: dict[str, Any] = {"sqlite_where": text("state = 'waiting'"), "postgresql_where": text("state = 'waiting'")}
+_FAILED: dict[str, Any] = {"sqlite_where": text("state = 'failed'"), "postgresql_where": text("state = 'failed'")}
 
 deliveries = Table(
     "deliveries",
@@ -108,6 +109,7 @@ deliveries = Table(
     UniqueConstraint("subscription_id", "number", name="uq_deliveries_number"),
     Index("ix_deliveries_due", "subscription_id", "next_at", "event_seq", **_WAITING),
     Index("ix_deliveries_lane", "subscription_id", "lane", "event_seq", **_WAITING),
+    Index("ix_deliveries_failed", "subscription_id", "done_at", **_FAILED),
     Index("ix_deliveries_episode", "episode_id"),
     Index("ix_deliveries_flag", "flag_id"),
     Index("ix_deliveries_by_flag", "by_flag_id"),

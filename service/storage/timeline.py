@@ -12,7 +12,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, select, tuple_
 
+from service.domain.acts import Act
 from service.domain.verdicts import Verdict
+from service.storage import acts
 from service.storage.history import Place
 from service.storage.tables import STANDING_FLAG_STATES, episodes, flags, results, verdicts
 
@@ -111,10 +113,11 @@ def _versions(connection: Connection, patient_id: str, names: Sequence[str]) -> 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptEpisode:
-    """An episode with every flag ever raised in it, oldest collection first."""
+    """An episode with every flag ever raised in it, oldest collection first, and the acknowledgement that holds."""
 
     episode: Row[Any] = field(repr=False)
     flags: Sequence[Row[Any]] = field(repr=False)
+    acknowledged: Act | None
 
 
 def episode_page(
@@ -123,7 +126,8 @@ def episode_page(
     """Up to ``limit`` episodes, the one opened last first, beginning after a place."""
     rows = list(connection.execute(_episodes(wanted, after).limit(limit)))
     members = _members(connection, wanted.patient, [row.id for row in rows])
-    return tuple(KeptEpisode(episode=row, flags=members[row.id]) for row in rows)
+    seen = acts.acknowledging(connection, [(wanted.patient, row.id) for row in rows if row.acknowledged_by])
+    return tuple(KeptEpisode(episode=row, flags=members[row.id], acknowledged=seen.get(row.id)) for row in rows)
 
 
 def _episodes(wanted: EpisodeFilter, after: Place | None) -> Select[Any]:

@@ -43,12 +43,14 @@ _LEARNED = ("sex", "sex_as_of", "born", "born_as_of", "name", "last_collected_at
 class Change:
     """A change of many rows at once: those with these ``keys`` get these ``columns``.
 
-    ``only``: a condition besides; in it ``{state}`` stands for the new value of a column.
+    ``counts``: a column that counts the changes. ``only``: a condition besides; in it ``{state}`` stands for the new
+    value of a column.
     """
 
     table: Table
     keys: tuple[str, ...]
     columns: tuple[str, ...]
+    counts: str = ""
     only: str = ""
 
     def run(self, connection: Connection, rows: list[Row]) -> None:
@@ -166,6 +168,15 @@ def _run(connection: Connection, changes: Mapping[Statement, Mapping[Hashable, R
             connection.execute(statement, list(rows.values()))
 
 
+def insert_rows(connection: Connection, table: Table, rows: list[Row]) -> None:
+    """New rows of one table, each with the same columns, in one statement."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"WITH {_insert_from_json(table)} SELECT 1", (_json(rows),))
+        return
+    columns = tuple(rows[0])
+    connection.exec_driver_sql(_insert(table, columns), _tuples(table, columns, rows))
+
+
 @cache
 def _keep_note(dialect: str) -> Executable:
     return upsert(dialect, notes).on_conflict_do_nothing(index_elements=[notes.c.id])
@@ -198,7 +209,8 @@ def _all_at_once(names: tuple[str, ...]) -> str:
 
 @cache
 def _change_from_json(change: Change) -> str:
-    table, columns = change.table.name, ", ".join(f"{name} = new.{name}" for name in change.columns)
+    table = change.table.name
+    columns = ", ".join([*(f"{name} = new.{name}" for name in change.columns), *_count(change)])
     conditions = [f"{table}.{name} = new.{name}" for name in change.keys]
     if change.only:
         conditions.append(change.only.format(**{name: f"new.{name}" for name in change.columns}))
@@ -251,11 +263,15 @@ def _insert(table: Table, columns: tuple[str, ...]) -> str:
 def _change_each(change: Change) -> str:
     table, names = change.table.name, (*change.columns, *change.keys)
     place = {name: f"?{number}" for number, name in enumerate(names, start=1)}
-    columns = ", ".join(f"{name} = {place[name]}" for name in change.columns)
+    columns = ", ".join([*(f"{name} = {place[name]}" for name in change.columns), *_count(change)])
     conditions = [f"{table}.{name} = {place[name]}" for name in change.keys]
     if change.only:
         conditions.append(change.only.format(**place))
     return f"UPDATE {table} SET {columns} WHERE {' AND '.join(conditions)}"  # noqa: S608  our own names
+
+
+def _count(change: Change) -> tuple[str, ...]:
+    return (f"{change.counts} = {change.table.name}.{change.counts} + 1",) if change.counts else ()
 
 
 _LEARN = Change(table=patients, keys=("id",), columns=_LEARNED)

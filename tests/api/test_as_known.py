@@ -11,7 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.domain.errors import Conflict
+from service.flows import acknowledge
 from tests.api.described import as_described, as_problem
+from tests.flows.acting import ACK, DO, PATEL
 from tests.flows.build import NOW, WOMAN, Sender, alp, calcium, day, encoded, hemoglobin, panel, platelets, result
 
 BEGIN = NOW - timedelta(days=5)
@@ -40,6 +43,21 @@ class Laboratory:
 
     def send(self, sent, *, at, patient="88204113"):
         return self.sender.send({**sent, "patient": {**sent["patient"], "id": patient}}, at=at)
+
+    def act(self, asked, *, place, at, patient):
+        """Do something about one of the open episodes; answers whether it could be done."""
+        path = f"/v1/patients/{patient}/episodes?state=open&limit=200"
+        found = sorted(one["id"] for one in self.body(path)["items"]) if self.knows(patient) else []
+        try:
+            return (
+                bool(found)
+                and acknowledge.do(found[place % len(found)], asked, self.sender.means, by=PATEL, now=at).new
+            )
+        except Conflict:
+            return False
+
+    def knows(self, patient):
+        return self.client.get(f"/v1/patients/{patient}/flags").status_code == 200
 
     def answers(self, moment=None, *, patient="88204113"):
         """What is answered, with and without filters, apart from what says of which moment it is."""
@@ -94,18 +112,27 @@ def one_panel(draw):
     return panel(*brought, on=draw(st.integers(0, 5)), patient={**WOMAN, **facts}, **more)
 
 
+one_act = st.tuples(st.sampled_from([ACK, ACK, ACK, DO["undo"], DO["comment"]]), st.integers(0, 5))
+
+
 @settings(max_examples=20)
-@given(sent=st.lists(st.tuples(one_panel(), PAUSES), min_size=1, max_size=10))
-def test_every_answer_ever_given_can_be_had_again(laboratory, sent):
+@given(steps=st.lists(st.tuples(one_panel() | one_act, PAUSES), min_size=1, max_size=12))
+def test_every_answer_ever_given_can_be_had_again(laboratory, steps):
     patient, at, latest, given_then = f"p-{next(numbers)}", BEGIN, BEGIN, {}
 
-    for one, pause in sent:
+    for one, pause in steps:
         at += pause
-        if not laboratory.send(one, at=at, patient=patient).duplicate:
+        if happens(laboratory, one, at=at, patient=patient):
             latest = max(latest, at)
             given_then[latest] = laboratory.answers(patient=patient)
 
     assert {moment: laboratory.answers(moment, patient=patient) for moment in given_then} == given_then
+
+
+def happens(laboratory, one, *, at, patient):
+    if isinstance(one, tuple):
+        return laboratory.act(one[0], place=one[1], at=at, patient=patient)
+    return not laboratory.send(one, at=at, patient=patient).duplicate
 
 
 CLEAR, BORN = calcium("9.5"), {"id": "88204113", "authority": "hospital-a", "birth_date": "1968-03-14"}

@@ -98,9 +98,9 @@ def test_the_database_is_asked_again_only_after_some_seconds(means, scrape, cloc
 
 
 def test_the_longer_the_database_took_the_later_it_is_asked_again(means, scrape, clock, monkeypatch):
-    def slowly(connection):
+    def slowly(connection, **more):
         clock[0] += 2
-        return found(connection)
+        return found(connection, **more)
 
     found = gauges.read
     monkeypatch.setattr(gauges, "read", slowly)

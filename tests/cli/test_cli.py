@@ -129,7 +129,7 @@ def test_quickstart_migrates_and_prints_a_request_with_a_key_that_works(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served: list[bool] = []
-    monkeypatch.setattr(cli, "_exec_gunicorn", lambda: served.append(True))
+    monkeypatch.setattr(cli, "_exec_gunicorn", lambda _more: served.append(True))
 
     printed = run("serve", "--quickstart").output
 
@@ -140,12 +140,12 @@ def test_quickstart_migrates_and_prints_a_request_with_a_key_that_works(
     database.close()
     assert served == [True]
     assert key is not None
-    assert key.scopes == ("panels:write", "flags:read", "rules:read")
+    assert key.scopes == ("panels:write", "flags:read", "rules:read", "episodes:write", "subscriptions:write")
     assert f"curl -sS http://127.0.0.1:8000/v1/panels \\\n  -H 'Authorization: Bearer {secret}'" in printed
 
 
 def test_a_second_quickstart_revokes_the_first_key(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "_exec_gunicorn", lambda: None)
+    monkeypatch.setattr(cli, "_exec_gunicorn", lambda _more: None)
     first = run("serve", "--quickstart").output.partition("API key")[2].split()[0]
 
     run("serve", "--quickstart")

@@ -97,12 +97,16 @@ def test_messages_are_kept_for_ever_unless_somebody_says_how_long(database: Data
 
 @pytest.mark.parametrize(("option", "word"), [("--dry-run", "would go"), ("--yes", "went")])
 def test_for_people_it_is_a_table(option: str, word: str) -> None:
-    head, messages, answers, *rest = run(option, keep_inbox_days="99").stdout.splitlines()
+    every = {"keep_inbox_days": "99", "keep_deliveries_days": "99", "keep_audit_days": "99"}
+
+    head, messages, answers, deliveries, audit, *rest = run(option, **every).stdout.splitlines()
 
     assert head.split() == [*word.split(), "older", "than", "rows", "bytes", "oldest", "newest"]
     assert messages.split()[:6] == ["messages", "as", "they", "came", "2026-08-13", "2"]
     assert messages.split()[7:] == ["2025-07-08", "2026-08-12"]
     assert answers.split() == ["remembered", "answers", "2026-11-20", "0", "0"]
+    assert deliveries.split() == ["what", "was", "sent", "to", "whom", "2026-08-13", "0", "0"]
+    assert audit.split() == ["entries", "of", "the", "audit", "2026-08-13", "0", "0"]
     assert rest == []
 
 
@@ -113,6 +117,8 @@ def test_the_log_goes_to_standard_error_with_counts(means: Means) -> None:
     assert [(line["event"], line["kind"], line["rows"]) for line in lines] == [
         ("purged", "messages", 2),
         ("purged", "answers", 0),
+        ("purged", "deliveries", 0),
+        ("purged", "audit", 0),
     ]
     assert len(done.stdout.splitlines()) == 1
 

@@ -13,8 +13,11 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.domain.verdicts import Reason
+from service.flows.means import Means
+from service.storage.database import Database
 from tests.docs.pages import page, table, words
 from tests.flows.build import calcium, panel
+from tests.flows.telling import fan_all_out, subscribe
 
 RULES = yaml.safe_load(page("deploy/prometheus/alerts.yml"))
 DASHBOARD = json.loads(page("deploy/grafana/lab-alerts.json"))
@@ -68,10 +71,13 @@ def groupings(node: Any) -> Iterator[set[str]]:
 
 
 @pytest.fixture
-def exported(client: FlaskClient) -> dict[str, set[str]]:
+def exported(client: FlaskClient, database: Database, means: Means) -> dict[str, set[str]]:
     """The labels of everything that the service tells, by name."""
+    subscribe(database, "ward")
     for _ in range(2):
         client.post("/v1/panels", json=panel(calcium("11.9")))
+    fan_all_out(means)
+    client.put("/v1/sources/lab-1/feed", json={"expected_minutes": 60})
     told = client.get("/metrics").text
     return {
         sample.name: set(sample.labels) for family in text_string_to_metric_families(told) for sample in family.samples

@@ -7,9 +7,13 @@ import pytest
 
 from service.domain.events import Event
 from service.domain.subscriptions import SubscriptionState
+from service.flows.incoming import order
+from service.flows.intake import take_in
 from service.flows.means import Means
+from service.formats import native
 from service.storage.database import Database
-from tests.flows.build import NOW, Sender, calcium, day, hemoglobin, panel, result
+from service.storage.panels import Message
+from tests.flows.build import NOW, Sender, calcium, day, encoded, hemoglobin, panel, result
 from tests.flows.telling import fan_all_out, put_out, rows, set_state, subscribe, told_by
 
 
@@ -143,6 +147,19 @@ def test_nobody_is_told_of_tests_and_of_history(means, database):
         put_out(database, Event(id=f"evt_{mark}", type="lab.flag.raised", at=NOW, data={mark: True}))
 
     assert (fan_all_out(means), rows(database)) == (0, [])
+
+
+@pytest.mark.parametrize(("severities", "told"), [((), ["repeated"]), (("critical",), ["repeated"]), (("mild",), [])])
+def test_a_finding_that_began_as_history_and_goes_on_is_told_as_if_it_were_new(means, database, severities, told):
+    subscribe(database, "ward", severities=severities)
+    history = Message(body=b"", content_type="application/json", source="lab-1", received_at=NOW, quiet=True)
+    body = encoded(panel(calcium("15.0"), on=0, accession="A-0"))
+    take_in(order(native.read(body, now=NOW), history, means), means)
+
+    Sender(means).send(panel(calcium("15.6"), on=1, accession="A-1"))
+    fan_all_out(means)
+
+    assert told_by(database).get("ward", []) == told
 
 
 def test_an_event_without_a_patient_is_told(means, database):

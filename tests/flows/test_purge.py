@@ -10,10 +10,13 @@ from structlog.testing import capture_logs
 
 from service.domain.errors import Unavailable
 from service.flows import purge as purging
+from service.flows.fan_out import fan_out
 from service.flows.purge import foreseen, limits, purge
 from service.flows.replay import replay_all
 from service.storage.tables import idempotency_keys, inbox
+from service.storage.tables_delivery import deliveries, delivery_attempts, subscriptions
 from tests.flows.build import NOW, WOMAN, Sender, alp, calcium, hemoglobin, kept, panel, row_counts
+from tests.flows.test_erase import subscription
 
 YEAR = limits(keep_inbox_days=365, now=NOW)
 LONG_AGO = -500  # days before the first of November
@@ -47,6 +50,9 @@ def at_once(database, of):
     return purge(database, of, rest=lambda _: None)
 
 
+NOTHING = {"messages": 0, "answers": 0, "deliveries": 0, "audit": 0}
+
+
 def went(shares):
     return {share.kind: share.rows for share in shares}
 
@@ -67,7 +73,7 @@ def test_messages_go_when_they_are_older_than_was_said_and_newer_ones_stay(sende
 
     shares = at_once(database, YEAR)
 
-    assert went(shares) == {"messages": 2, "answers": 0}
+    assert went(shares) == NOTHING | {"messages": 2, "answers": 0}
     assert received(database) == [days_ago(days) for days in (365, 364, 0)]
 
 
@@ -76,15 +82,44 @@ def test_answers_go_when_their_time_is_over(database):
     remember(database, "c", until=NOW)
     remember(database, "d", until=NOW + timedelta(hours=1))
 
-    _, answers = at_once(database, limits(keep_inbox_days=0, now=NOW))
+    _, answers, *_ = at_once(database, limits(keep_inbox_days=0, now=NOW))
 
     assert (answers.rows, answers.bytes) == (2, 10)
     assert remembered(database) == ["c", "d"]
 
 
+def test_what_was_sent_to_whom_goes_when_it_is_done_and_old_and_what_waits_stays(sender, means, database):
+    with database.transaction() as connection:
+        connection.execute(insert(subscriptions).values(**subscription()))
+    for days in (9, 1):
+        sender.send(panel(calcium("11.9"), hemoglobin("7.7"), on=-days), at=days_ago(days))
+        fan_out(means, now=days_ago(days))
+    with database.transaction() as connection:
+        first = connection.execute(select(deliveries.c.id).order_by(deliveries.c.number).limit(1)).scalar_one()
+        done = deliveries.update().where(deliveries.c.id != first)
+        connection.execute(done.values(state="sent", done_at=NOW))
+        for name in connection.execute(select(deliveries.c.id)).scalars():
+            tried = {"delivery_id": name, "number": 1, "at": NOW, "outcome": "sent", "milliseconds": 3}
+            connection.execute(insert(delivery_attempts).values(**tried))
+    before = row_counts(database)["deliveries"]
+
+    of = limits(keep_inbox_days=0, keep_deliveries_days=5, now=NOW)
+    expected, shares = foreseen(database, of), at_once(database, of)
+
+    gone = went(shares)["deliveries"]
+    with database.reading() as connection:
+        left = connection.execute(select(deliveries.c.id, deliveries.c.created_at)).all()
+        attempts = set(connection.execute(select(delivery_attempts.c.delivery_id)).scalars())
+    assert expected == shares
+    assert gone >= 1
+    assert len(left) == before - gone
+    assert {name for name, made in left if made < days_ago(5)} == {first}
+    assert attempts == {name for name, _ in left}
+
+
 @pytest.mark.usefixtures("old")
 def test_with_no_days_messages_are_kept_for_ever(database):
-    messages, _ = at_once(database, limits(keep_inbox_days=0, now=NOW))
+    messages, *_ = at_once(database, limits(keep_inbox_days=0, now=NOW))
 
     assert (messages.before, messages.rows, messages.oldest) == (None, 0, None)
     assert len(received(database)) == 6
@@ -97,7 +132,7 @@ def test_what_is_foreseen_is_what_goes(database):
     expected = foreseen(database, YEAR)
     done = at_once(database, YEAR)
 
-    messages, answers = done
+    messages, answers, *_ = done
     assert done == expected
     assert (messages.rows, messages.oldest, messages.newest) == (5, days_ago(400), days_ago(396))
     assert (answers.rows, answers.oldest, answers.newest) == (2, days_ago(1), days_ago(1))
@@ -138,7 +173,7 @@ def test_rows_of_one_moment_are_all_foreseen_and_go_however_many_go_at_a_time(se
     expected = foreseen(database, YEAR)
     shares = at_once(database, YEAR)
 
-    assert went(shares) == {"messages": 5, "answers": 5}
+    assert went(shares) == NOTHING | {"messages": 5, "answers": 5}
     assert expected == shares
     assert (received(database), remembered(database)) == ([], [])
 
@@ -148,7 +183,7 @@ def test_few_bytes_go_at_a_time_and_a_large_message_goes_too(database, monkeypat
     monkeypatch.setattr(purging, "CHUNK_BYTES", 1)
     rests = []
 
-    messages, _ = purge(database, YEAR, rest=rests.append)
+    messages, *_ = purge(database, YEAR, rest=rests.append)
 
     assert messages.rows == 5
     assert len(rests) == 4
@@ -169,7 +204,7 @@ def test_a_purge_that_broke_off_leaves_the_newer_ones_and_goes_on_the_next_time(
 
     assert [(line["kind"], line["rows"]) for line in logged] == [("messages", 2)]
     assert left == [days_ago(days) for days in (398, 397, 396, 0)]
-    assert went(again) == {"messages": 3, "answers": 0}
+    assert went(again) == NOTHING | {"messages": 3, "answers": 0}
 
 
 def test_an_answer_whose_key_is_used_again_in_the_meantime_stays(database, monkeypatch):
@@ -184,17 +219,20 @@ def test_an_answer_whose_key_is_used_again_in_the_meantime_stays(database, monke
 
     shares = purge(database, YEAR, rest=use_again)
 
-    assert went(shares) == {"messages": 0, "answers": 1}
+    assert went(shares) == NOTHING | {"messages": 0, "answers": 1}
     assert remembered(database) == ["b"]
 
 
 def test_the_log_has_counts_only(old, database):
     with capture_logs() as logged:
-        messages, _ = at_once(database, YEAR)
+        messages, *_ = at_once(database, YEAR)
 
     assert logged == [
         {"event": "purged", "log_level": "info", "kind": "messages", "rows": 5, "bytes": messages.bytes},
-        {"event": "purged", "log_level": "info", "kind": "answers", "rows": 0, "bytes": 0},
+        *(
+            {"event": "purged", "log_level": "info", "kind": kind, "rows": 0, "bytes": 0}
+            for kind in ("answers", "deliveries", "audit")
+        ),
     ]
 
 
@@ -229,9 +267,11 @@ def test_messages_are_taken_in_while_older_ones_go(sender, database, monkeypatch
     sending.start()
     while not sent:
         stop.wait(0.01)
-    messages, _ = at_once(database, YEAR)
-    stop.set()
-    sending.join()
+    try:
+        messages, *_ = at_once(database, YEAR)
+    finally:
+        stop.set()
+        sending.join()
 
     assert messages.rows == 20
     assert received(database) == [NOW] * len(sent)

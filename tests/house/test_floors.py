@@ -9,7 +9,7 @@ from tests.house.source import Module, calls, imported, service
 # The pages show what the API answers, and therefore live above it.
 FLOORS = (
     ("wsgi", "service.gunicorn_conf"),
-    ("service.worker",),
+    ("service.beside", "service.worker"),
     ("service.app",),
     ("service.pages", "service.cli"),
     (
@@ -25,6 +25,7 @@ FLOORS = (
         "service.cli_replay",
         "service.cli_selftest",
         "service.cli_sources",
+        "service.cli_subscriptions",
         "service.cli_users",
     ),
     ("service.cli_common", "service.dispatcher", "service.listener", "service.mllp", "service.selftest"),

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from requests import certs
 
 from service.config import PREFIX, Settings, SettingsError
 
@@ -22,11 +23,32 @@ ACCEPTED = {
     "max_body_bytes": ("2048", 2048),
     "keep_names": ("TRUE", True),
     "keep_inbox_days": ("400", 400),
+    "keep_audit_days": ("3650", 3650),
+    "keep_deliveries_days": ("400", 400),
     "remember_hours": ("48", 48),
     "hl7_http_status": ("By-Code", "by-code"),
+    "dispatch": ("false", False),
+    "dispatch_threads": ("4", 4),
+    "webhook_http": ("true", True),
+    "webhook_networks": ("10.20.0.0/16, ::1", ("10.20.0.0/16", "::1/128")),
+    "webhook_ca_file": (certs.where(), certs.where()),
+    "webhook_timeout_seconds": ("5", 5),
+    "smtp_host": ("mail.hospital.example", "mail.hospital.example"),
+    "smtp_port": ("25", 25),
+    "smtp_security": ("TLS", "tls"),
+    "smtp_from": ("alerts@hospital.example", "alerts@hospital.example"),
+    "smtp_user": ("alerts", "alerts"),
+    "smtp_password": ("p ss#1", "p ss#1"),
     "cds_hooks_auth": ("Off", "off"),
     "cds_hooks_issuers": ("/etc/lab-alerts/issuers.json", "/etc/lab-alerts/issuers.json"),
     "cds_hooks_origins": ("https://ehr.example, http://[::1]:8080", ("https://ehr.example", "http://[::1]:8080")),
+    "session_hours": ("8", 8),
+    "session_idle_minutes": ("15", 15),
+    "oidc_issuer": ("https://login.hospital.example/realms/staff", "https://login.hospital.example/realms/staff"),
+    "oidc_client_id": ("lab-alerts", "lab-alerts"),
+    "oidc_client_secret": ("s#cret", "s#cret"),
+    "oidc_name": ("Hospital sign-on", "Hospital sign-on"),
+    "oidc_new_people": ("Viewer", "viewer"),
     "ruleset": ("blood-findings-2", "blood-findings-2"),
     "public_url": ("https://lab.example/alerts/", "https://lab.example/alerts"),
     "trusted_proxies": ("1", 1),
@@ -35,7 +57,12 @@ ACCEPTED = {
     "log_format": ("console", "console"),
 }
 
+# What a setting needs beside it.
+BESIDE = {"oidc_issuer": ("oidc_client_id", "public_url")}
+
 REFUSED = [
+    ("oidc_issuer", "http://login.hospital.example"),
+    ("oidc_issuer", "https://me:secret@login.hospital.example"),
     ("database_url", "mysql://root:s3cr3t-of-the-database@db/lab"),
     ("database_url", "sqlite://relative.db"),
     ("database_url", "sqlite:relative.db"),
@@ -82,6 +109,21 @@ REFUSED = [
     ("migrate_on_start", "no"),
     ("log_level", "verbose"),
     ("log_format", "xml"),
+    ("dispatch_threads", "65"),
+    ("webhook_http", "yes"),
+    ("webhook_networks", "intranet"),
+    ("webhook_networks", "10.20.1.1/16"),
+    ("webhook_networks", "10.20.0.0/16;10.30.0.0/16"),
+    ("webhook_ca_file", "/nonexistent/ca.pem"),
+    ("webhook_ca_file", __file__),
+    ("webhook_timeout_seconds", "61"),
+    ("smtp_host", "mail\n.example"),
+    ("smtp_port", "0"),
+    ("smtp_security", "ssl"),
+    ("smtp_from", "Alerts <alerts@hospital.example>"),
+    ("smtp_from", "alerts@hospital.example\nBcc: x@y.example"),
+    ("smtp_user", "älarm"),
+    ("smtp_password", "s3cr3t-of-the-database-€"),
     ("cds_hooks_auth", "no"),
     ("cds_hooks_issuers", ""),
     ("cds_hooks_origins", "*"),
@@ -115,11 +157,17 @@ def test_every_setting_has_an_accepted_example():
 
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_an_accepted_value_is_read(name):
-    text, expected = ACCEPTED[name]
+    given = {one: ACCEPTED[one] for one in (name, *BESIDE.get(name, ()))}
 
-    settings = Settings.from_environ({variable(name): text})
+    settings = Settings.from_environ({variable(one): text for one, (text, _) in given.items()})
 
-    assert settings == dataclasses.replace(Settings(), **{name: expected})
+    assert settings == dataclasses.replace(Settings(), **{one: expected for one, (_, expected) in given.items()})
+
+
+def test_a_setting_that_needs_others_names_each_that_lacks():
+    found = faults({"LAB_ALERTS_OIDC_ISSUER": "https://login.hospital.example"})
+
+    assert [fault.partition(":")[0] for fault in found] == ["LAB_ALERTS_OIDC_CLIENT_ID", "LAB_ALERTS_PUBLIC_URL"]
 
 
 @pytest.mark.parametrize(("name", "text"), REFUSED)
@@ -291,7 +339,11 @@ def test_the_table_has_a_row_for_every_setting_in_order():
     rows = Settings.table()
 
     assert [row.name for row in rows] == [variable(each.name) for each in dataclasses.fields(Settings)]
-    assert [row.name for row in rows if row.secret] == ["LAB_ALERTS_DATABASE_URL"]
+    assert [row.name for row in rows if row.secret] == [
+        "LAB_ALERTS_DATABASE_URL",
+        "LAB_ALERTS_SMTP_PASSWORD",
+        "LAB_ALERTS_OIDC_CLIENT_SECRET",
+    ]
     assert all(row.meaning.endswith(".") and row.accepts for row in rows)
 
 

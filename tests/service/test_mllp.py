@@ -14,7 +14,8 @@ from service import cli_mllp, mllp
 from service.domain.errors import Unavailable
 from service.formats.hl7v2.frames import framed
 from service.mllp import Listener, Listening
-from service.storage.tables import inbox
+from service.storage.tables import inbox, patients
+from service.storage.tables_audit import audit
 from tests.flows.build import flag_states, row_counts
 from tests.formats.hl7v2.build import msh, obx, report
 from tests.service.certificates import certificate
@@ -113,6 +114,28 @@ def test_a_message_is_kept_under_the_source_and_acknowledged(listening, database
     assert flag_states(database) == [("hypercalcemia", "moderate", "open")]
     with database.reading() as connection:
         assert connection.execute(select(inbox.c.source, inbox.c.body)).one() == ("lab-9", GOOD)
+
+
+def test_every_frame_is_written_down_with_its_source_and_whom_it_was_about(listening, database, monkeypatch):
+    with listening(source="lab-9") as found:
+        client = found["connect"]()
+        client.ask(framed(GOOD))
+        client.ask(framed(b"hello"))
+
+        def away(*_):
+            raise Unavailable("the database is busy")
+
+        monkeypatch.setattr(mllp, "take_in", away)
+        assert found["connect"]().ask(framed(GOOD)) is None
+
+    with database.reading() as connection:
+        rows = connection.execute(select(audit).order_by(audit.c.place)).all()
+        patient = connection.execute(select(patients.c.id)).scalar_one()
+    assert [(row.action, row.kind, row.actor) for row in rows] == [("mllp", "system", "lab-9")] * 3
+    assert [(row.outcome, row.subject) for row in rows] == [("AA", patient), ("AR", None), ("failed", None)]
+    assert [row.detail for row in rows] == [
+        {"messages": count, "panels": kept} for count, kept in ((1, 1), (1, 0), (0, 0))
+    ]
 
 
 def test_it_does_not_matter_where_the_stream_is_cut_and_noise_is_counted(listening):

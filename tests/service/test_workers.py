@@ -129,6 +129,7 @@ def running(address: str, log: Path, **environment: str) -> Iterator[Service]:
         "LAB_ALERTS_BIND": f"127.0.0.1:{port}",
         "LAB_ALERTS_WORKERS": str(WORKERS),
         "LAB_ALERTS_THREADS": "2",
+        "LAB_ALERTS_DISPATCH": "false",  # its children are its workers then
     }
     with log.open("wb") as output:
         process = subprocess.Popen([str(PROGRAM), "serve"], env=environment, cwd=ROOT, stdout=output, stderr=output)  # noqa: S603  our own program

@@ -9,6 +9,7 @@ from service.flows.means import Means
 from service.storage import schema
 from service.storage.database import Database
 from service.storage.tables import metadata
+from tests.flows.acting import Ward
 from tests.flows.build import Sender, calcium, flag_states, panel
 
 
@@ -53,6 +54,21 @@ def test_going_up_a_second_time_changes_nothing(bare, catalogue):
     schema.upgrade(bare)
 
     assert flag_states(bare) == [("hypercalcemia", "moderate", "open")]
+
+
+def test_what_is_acknowledged_is_open_in_the_step_before_acts_and_after_it(bare, catalogue):
+    schema.upgrade(bare)
+    ward = Ward(Means(database=bare, catalogue=catalogue))
+    for step in ("11.9 on 0", "acknowledge", "snooze until worse"):
+        ward.take(step)
+
+    schema.downgrade(bare, "0006")
+    before = flag_states(bare)
+    schema.upgrade(bare)
+    ward.take("acknowledge")
+
+    assert before == [("hypercalcemia", "moderate", "open")]
+    assert (ward.flags(), ward.episode().version, ward.holds().snoozed) == ("acknowledged", 2, None)
 
 
 def test_constraints_are_those_of_the_code_too(bare):

@@ -7,8 +7,10 @@ that is what the status is for.
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from service.domain.acts import REASONS, Act
 from service.formats.fhir.answers import instant
 from service.formats.fhir.ours import (
+    ACKNOWLEDGEMENTS,
     FLAGS,
     GRAVITY,
     SUPERSEDED_BY,
@@ -31,7 +33,8 @@ STATUSES = ("preliminary", "final", *_STATUSES.values())
 class Issue:
     """A flag with what is to be said of it. ``evidence``: references to the versions that it rests on.
 
-    ``rule`` is the address of the rule set; ``intended_use`` the line that goes with every answer.
+    ``rule`` is the address of the rule set; ``intended_use`` the line that goes with every answer. ``acknowledged`` is
+    the acknowledgement that holds of its episode.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Issue:
     rule: str
     author: str
     intended_use: str
+    acknowledged: Act | None = None
 
 
 def version(changed_at: datetime) -> str:
@@ -64,7 +68,7 @@ def status(state: str, *, provisional: bool) -> str:
 
 
 def detected_issue(one: Issue) -> Json:
-    """The flag as a DetectedIssue. ``mitigation`` is for what somebody did about it, which is not kept yet."""
+    """The flag as a DetectedIssue."""
     return said(
         resourceType="DetectedIssue",
         id=flag_id(one.name),
@@ -81,7 +85,15 @@ def detected_issue(one: Issue) -> Json:
         evidence=[said(code=_grounds(one), detail=references(one.evidence))] if one.evidence else [],
         detail=_detail(one),
         reference=one.rule,
+        mitigation=[] if one.acknowledged is None else [_mitigation(one.acknowledged)],
     )
+
+
+def _mitigation(act: Act) -> Json:
+    """That somebody has acknowledged it, and why. Notes are left out: they may name somebody."""
+    words = {} if act.reason is None else {"code": act.reason.value, "display": REASONS[act.reason]}
+    action = {"coding": [{"system": ACKNOWLEDGEMENTS, **words}], "text": "Acknowledged"}
+    return {"action": action, "date": instant(act.at), "author": {"display": act.actor.name}}
 
 
 def _superseded(one: Issue) -> list[Json]:

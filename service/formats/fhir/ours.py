@@ -16,6 +16,7 @@ FLAGS = "urn:lab-alerts:flag"
 EPISODES = "urn:lab-alerts:episode"
 SEVERITY = "urn:lab-alerts:severity"
 SUPERSEDED_BY = "urn:lab-alerts:superseded-by"
+ACKNOWLEDGEMENTS = "urn:lab-alerts:acknowledgement"
 
 _ULID = "[0-9A-HJKMNP-TV-Z]{26}"
 _FLAG = re.compile(rf"flg-({_ULID})")

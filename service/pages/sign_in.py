@@ -1,0 +1,188 @@
+"""The pages on which people sign in, sign out, and change their password.
+
+Law: they work without script, lead nowhere but to pages of ours, and never say whether a login exists.
+"""
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Flask, Response, current_app, make_response, redirect, render_template, request, url_for
+
+from service import __version__
+from service.api import guard, people
+from service.api.guard import SignInFirst, means, scope
+from service.domain.errors import BadInput, Unavailable
+from service.flows import signing_in
+from service.flows.signing_in import TooMany, Wrong
+from service.pages.oidc import NotVouchedFor, Provider
+
+page = Blueprint("sign_in", __name__, template_folder="templates")
+
+_WRONG = "The login or the password is not right."
+_ELSEWHERE = "The form was sent by another page. Sign in here."
+_BROWSER = "oidc-browser"
+_LONGEST_FIELD = 4_000
+
+
+def register(app: Flask) -> None:
+    """Send whoever has to sign in first to the page for it."""
+    app.register_blueprint(page)
+    app.register_error_handler(SignInFirst, _first)
+
+
+def _first(_error: SignInFirst) -> Response:
+    found = people.session()
+    if found is not None and found.person.must_change:
+        return _to(url_for("sign_in.account"))
+    after = request.full_path.rstrip("?") if request.method in ("GET", "HEAD") else "/"
+    return _to(url_for("sign_in.show", next=after))
+
+
+def _to(place: str) -> Response:
+    return make_response(redirect(place, 303))
+
+
+def _provider() -> Provider | None:
+    found: Provider | None = current_app.extensions["lab_alerts_oidc"]
+    return found
+
+
+def local(place: str) -> str:
+    """A path of ours; the first page where it is anything else (``//host``, ``/\\host`` and their like)."""
+    parts = urlsplit(place)
+    plain = place.startswith("/") and not place.startswith(("//", "/\\")) and place.isprintable() and "\\" not in place
+    return place if plain and not parts.scheme and not parts.netloc else "/"
+
+
+@page.get("/sign-in")
+def show() -> Response:
+    """The form to sign in."""
+    return _form(after=local(request.args.get("next", "/")))
+
+
+def _form(*, after: str, said: str = "", status: int = 200, wait: int = 0) -> Response:
+    provider = _provider()
+    text = render_template(
+        "sign_in.html", after=after, said=said, provider=provider and provider.name, version=__version__
+    )
+    response = make_response(text, status)
+    if wait:
+        response.headers["Retry-After"] = str(wait)
+    return response
+
+
+@page.post("/sign-in")
+def enter() -> Response:
+    """Sign in with a login and a password."""
+    after = local(request.form.get("next", "/"))
+    if people.from_elsewhere():
+        return _form(after=after, said=_ELSEWHERE, status=403)
+    login, password = request.form.get("login", ""), request.form.get("password", "")
+    try:
+        opened = signing_in.sign_in(
+            means().database,
+            login[:_LONGEST_FIELD],
+            password[:_LONGEST_FIELD],
+            address=request.remote_addr or "",
+            limits=people.limits(),
+            now=guard.now(),
+        )
+    except Wrong:
+        return _form(after=after, said=_WRONG, status=401)
+    except TooMany as error:
+        said = f"Signing in has failed too often. Try again in {error.seconds} s."
+        return _form(after=after, said=said, status=429, wait=error.seconds)
+    _end_former()
+    return people.let_in(_to(after), opened)
+
+
+def _end_former() -> None:
+    """What this browser had before ends: nobody goes on in a session that somebody else may know."""
+    token = request.cookies.get(people.cookie())
+    if token:
+        signing_in.sign_out(means().database, token)
+
+
+@page.post("/sign-out")
+@scope("flags:read")
+def leave() -> Response:
+    """Sign out."""
+    signing_in.sign_out(means().database, request.cookies.get(people.cookie(), ""))
+    return people.let_out(_to(url_for("sign_in.show")))
+
+
+@page.get("/account")
+@scope("flags:read")
+def account() -> Response:
+    """Who is signed in, and how to change the password."""
+    return _account()
+
+
+def _account(said: str = "", faults: tuple[str, ...] = (), status: int = 200) -> Response:
+    found = people.session()
+    if found is None:  # a key has no account
+        raise SignInFirst
+    text = render_template("account.html", session=found, said=said, faults=faults, version=__version__)
+    return make_response(text, status)
+
+
+@page.post("/account")
+@scope("flags:read")
+def change() -> Response:
+    """Change the password. Every other session ends."""
+    found = people.session()
+    if found is None:
+        raise SignInFirst
+    sent = {name: request.form.get(name, "")[:_LONGEST_FIELD] for name in ("old", "password", "again")}
+    if sent["password"] != sent["again"]:
+        return _account(faults=("The two new passwords differ.",), status=422)
+    try:
+        opened = signing_in.change_password(
+            means().database, found, old=sent["old"], new=sent["password"], limits=people.limits(), now=guard.now()
+        )
+    except BadInput as error:
+        told = tuple(f"The {_NAMES[fault.pointer]} {fault.detail}." for fault in error.faults)
+        return _account(faults=told, status=422)
+    return people.let_in(_to(url_for("sign_in.account")), opened)
+
+
+_NAMES = {"old": "password that you gave as the present one", "password": "new password"}
+
+
+# ------------------------------------------------------------------------------------------------------------- OpenID
+@page.get("/sign-in/elsewhere")
+def elsewhere() -> Response:
+    """Begin to sign in at the provider."""
+    provider = _provider()
+    if provider is None:
+        return _form(after="/", said="There is no other place to sign in.", status=404)
+    try:
+        begun = provider.set_out(means(), after=local(request.args.get("next", "/")), now=guard.now())
+    except Unavailable:
+        return _form(after="/", said=f"{provider.name} does not answer. Try again later.", status=503, wait=30)
+    response = _to(begun.address)
+    secure = people.secure()
+    response.set_cookie(
+        _BROWSER, begun.browser, httponly=True, samesite="Lax", secure=secure, path="/sign-in", max_age=600
+    )
+    return response
+
+
+@page.get("/sign-in/back")
+def back() -> Response:
+    """Come back from the provider."""
+    provider = _provider()
+    if provider is None:
+        return _form(after="/", said="There is no other place to sign in.", status=404)
+    sent = {name: request.args.get(name, "") for name in ("state", "code", "iss", "error")}
+    try:
+        person, after = provider.come_back(means(), sent, browser=request.cookies.get(_BROWSER, ""), now=guard.now())
+        opened = signing_in.open_for(means().database, person, limits=people.limits(), now=guard.now())
+    except (NotVouchedFor, Wrong) as error:
+        said = str(error) or "You may not sign in here. Ask the administrator to add you."
+        return _form(after="/", said=said, status=403)
+    except Unavailable:
+        return _form(after="/", said=f"{provider.name} does not answer. Try again later.", status=503, wait=30)
+    _end_former()
+    response = people.let_in(_to(local(after)), opened)
+    response.delete_cookie(_BROWSER, path="/sign-in")
+    return response

@@ -1,0 +1,178 @@
+"""Rows of acts, and the episode that they are attached to.
+
+Law: an act is added and never changed; who adds one holds the patient. The acts of an episode that was merged into
+another are shown with the one as part of which it goes on.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from service.domain.actors import Actor, ActorKind
+from service.domain.acts import Act, ActKind, Attention, Reason, Until, holding
+from service.domain.errors import NotFound
+from service.domain.rules import Severity
+from service.storage.tables import episodes
+from service.storage.tables_acts import acts
+
+_A, _E = acts.c, episodes.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attended:
+    """An episode with what people did about it, in order, and what holds of that. ``names``: it and those merged
+    into it.
+    """
+
+    row: Row[Any] = field(repr=False)
+    names: tuple[str, ...]
+    acts: tuple[Act, ...]
+    holds: Attention
+
+
+def patient_of(connection: Connection, episode_id: str) -> str:
+    """Whose episode this is. Raises ``NotFound``."""
+    found: str | None = connection.execute(select(_E.patient_id).where(_E.id == episode_id)).scalar_one_or_none()
+    if found is None:
+        raise NotFound("episode")
+    return found
+
+
+def attended(connection: Connection, patient_id: str, episode_id: str, *, now: datetime) -> Attended:
+    """An episode of a patient."""
+    own = (_E.patient_id == patient_id) & (_E.id == episode_id)
+    row = connection.execute(select(episodes).where(own)).one()
+    names = _family(connection, patient_id, [episode_id])[episode_id]
+    found = tuple(_of(connection, patient_id, names))
+    return Attended(row=row, names=names, acts=found, holds=_holds(row, found, now))
+
+
+def attention(
+    connection: Connection, patient_id: str, names: Sequence[str], *, now: datetime
+) -> Mapping[str, Attention]:
+    """What holds of some episodes of a patient: is one acknowledged, snoozed, assigned? Of the others, nothing does."""
+    rows = connection.execute(select(episodes).where(_E.patient_id == patient_id, _E.id.in_(names))).all()
+    families = _family(connection, patient_id, names)
+    found: dict[str, list[Act]] = defaultdict(list)
+    home = {member: name for name, members in families.items() for member in members}
+    for act in _of(connection, patient_id, list(home)):
+        found[home[act.episode]].append(act)
+    return {row.id: _holds(row, found[row.id], now) for row in rows}
+
+
+def _holds(row: Row[Any], found: Sequence[Act], now: datetime) -> Attention:
+    return holding(
+        found, acknowledged_by=row.acknowledged_by, snoozed_by=row.snoozed_by, last_flag=row.last_flag_id, now=now
+    )
+
+
+def _family(connection: Connection, patient_id: str, names: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    """Each of some episodes with those that were merged into it, and into these."""
+    merged: dict[str, list[str]] = defaultdict(list)
+    statement = select(_E.id, _E.merged_into).where(_E.patient_id == patient_id, _E.merged_into.is_not(None))
+    for row in connection.execute(statement):
+        merged[row.merged_into].append(row.id)
+    return {name: _with_merged(name, merged) for name in names}
+
+
+def _with_merged(name: str, merged: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    found, left = [name], [name]
+    while left:
+        below = [one for one in merged.get(left.pop(), ()) if one not in found]
+        found += below
+        left += below
+    return tuple(found)
+
+
+def _of(connection: Connection, patient_id: str, names: Sequence[str]) -> list[Act]:
+    """The acts of episodes, in the order in which they were done: by the versions that they made, as clocks differ.
+
+    Those of an episode that was merged come before those of the one that it goes on in, which is named before it.
+    """
+    statement = select(acts).where(_A.patient_id == patient_id, _A.episode_id.in_(names))
+    place = {name: -at for at, name in enumerate(names)}
+    rows = sorted(connection.execute(statement), key=lambda row: (place[row.episode_id], row.version))
+    return [_act(row) for row in rows]
+
+
+def acknowledging(connection: Connection, names: Iterable[tuple[str, str]]) -> Mapping[str, Act]:
+    """The acknowledgements that hold of some episodes, which are asked for by patient and name."""
+    asked = list(names)
+    if not asked:
+        return {}
+    whose, which = {patient for patient, _ in asked}, {name for _, name in asked}
+    held = (_A.patient_id == _E.patient_id) & (_A.id == _E.acknowledged_by)
+    wanted = _E.patient_id.in_(whose) & _E.id.in_(which)
+    columns = [_E.id.label("of_episode"), *acts.c]
+    rows = connection.execute(select(*columns).select_from(episodes.join(acts, held)).where(wanted))
+    return {row.of_episode: _act(row) for row in rows}
+
+
+def keep(connection: Connection, patient_id: str, act: Act) -> None:
+    """Keep an act; the episode gets its version, and bears its name or that of the act it undoes no longer.
+
+    An act that changes nothing of the judgement leaves ``changed_at`` of the episode as it is.
+    """
+    connection.execute(insert(acts).values(_values(patient_id, act)))
+    own = (_E.patient_id == patient_id) & (_E.id == act.episode)
+    connection.execute(update(episodes).where(own).values(version=act.version, **_borne(act)))
+
+
+def _borne(act: Act) -> dict[str, Any]:
+    match act.kind:
+        case ActKind.ACKNOWLEDGE | ActKind.UNDO:
+            return {"acknowledged_by": None if act.undoes else act.id, "changed_at": act.at}
+        case ActKind.SNOOZE | ActKind.UNSNOOZE:
+            return {"snoozed_by": None if act.undoes else act.id}
+        case _:
+            return {}
+
+
+def count_on(connection: Connection, patient_id: str, episode_id: str, *, version: int) -> None:
+    """Something was added to an episode that is no act."""
+    own = (_E.patient_id == patient_id) & (_E.id == episode_id)
+    connection.execute(update(episodes).where(own).values(version=version))
+
+
+def _values(patient_id: str, act: Act) -> dict[str, Any]:
+    own = {name: value for name, value in asdict(act).items() if name not in ("actor", "episode", "flag")}
+    return {
+        **own,
+        "patient_id": patient_id,
+        "episode_id": act.episode,
+        "flag_id": act.flag,
+        **actor_values(act.actor),
+    }
+
+
+def actor_values(actor: Actor) -> dict[str, str]:
+    """Who did something, as it is kept."""
+    return {"actor_kind": actor.kind.value, "actor_id": actor.id, "actor_name": actor.name}
+
+
+def actor_of(row: Row[Any]) -> Actor:
+    """Who did what a row holds."""
+    return Actor(kind=ActorKind(row.actor_kind), id=row.actor_id, name=row.actor_name)
+
+
+def _act(row: Row[Any]) -> Act:
+    return Act(
+        id=row.id,
+        episode=row.episode_id,
+        kind=ActKind(row.kind),
+        at=row.at,
+        actor=actor_of(row),
+        reason=row.reason and Reason(row.reason),
+        note=row.note,
+        assignee=row.assignee,
+        until_kind=row.until_kind and Until(row.until_kind),
+        until=row.until,
+        undoes=row.undoes,
+        severity=Severity(row.severity),
+        flag=row.flag_id,
+        version=row.version,
+    )
