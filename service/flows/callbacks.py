@@ -4,8 +4,8 @@ Law: what was told is what was known then: the value is copied from the flag, an
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -109,11 +109,26 @@ def timeliness(
 ) -> tuple[Timeliness, ...]:
     """How it went with the critical flags raised from a time on and before another, by source."""
     with means.database.reading() as connection:
-        found = callbacks.critical(connection, since=since, until=until, source=source)
+        found = _news(callbacks.critical(connection, since=since, until=until, source=source))
     by_source: dict[str, list[Raised]] = defaultdict(list)
     for one in found:
         by_source[one.source].append(one)
     return tuple(_timeliness(name, by_source[name], now) for name in sorted(by_source))
+
+
+def _news(found: Sequence[Raised]) -> Iterator[Raised]:
+    """A critical flag that another critical one took the place of is the same news: it counts once, from the first.
+
+    A correction that stays critical neither begins the time anew nor undoes that somebody was told.
+    """
+    named = {one.flag: one for one in found}
+    following = {one.by for one in found}
+    for first in (one for one in found if one.flag not in following):
+        line = [first]
+        while line[-1].by in named:
+            line.append(named[str(line[-1].by)])
+        told = [one.told_at for one in line if one.told_at is not None]
+        yield replace(line[-1], raised_at=first.raised_at, told_at=min(told, default=None))
 
 
 def _timeliness(source: str, found: Sequence[Raised], now: datetime) -> Timeliness:

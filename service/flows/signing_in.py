@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
+from ipaddress import IPv6Address, ip_address, ip_network
 
 from sqlalchemy import Connection
 
@@ -22,7 +23,7 @@ from service.flows.people import checks, folded, hashed, password_faults
 from service.storage import people, sessions
 from service.storage.database import Database
 from service.storage.people import Person
-from service.storage.sessions import Session
+from service.storage.sessions import Attempts, Session
 
 
 class Wrong(LabAlertsError):
@@ -53,9 +54,33 @@ class Opened:
     token: str = field(repr=False)
 
 
-# (of whom, failures that cost nothing, the longest wait): the same login from the same address, everybody from an
-# address, and a login from anywhere. The last one is short: it must not keep its owner out.
-_PAIR, _ADDRESS, _LOGIN = (5, timedelta(minutes=15)), (30, timedelta(minutes=15)), (50, timedelta(minutes=1))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """``free``: failures that cost nothing; ``longest``: the longest wait; ``forgiven``: the time that undoes one."""
+
+    free: int
+    longest: timedelta
+    forgiven: timedelta
+
+    def counted(self, failures: int, last: datetime, now: datetime) -> int:
+        """How many failures still count."""
+        if last > now + _AHEAD:
+            return 0
+        return failures - min(failures, max(0, (now - last) // self.forgiven))
+
+    def until(self, counted: int, last: datetime) -> datetime:
+        """When the next attempt may be made."""
+        if counted < self.free:
+            return last - _AHEAD
+        wait: timedelta = min(_FIRST_WAIT * (1 << min(counted - self.free, 16)), self.longest)
+        return last + wait
+
+
+# The same login from the same address; everybody from an address; a login from anywhere. Behind an address there can be
+# a whole hospital, and others can try a login: these two waits are short, and their failures are soon forgiven.
+_PAIR = Limit(free=5, longest=timedelta(minutes=15), forgiven=timedelta(hours=1))
+_ADDRESS = Limit(free=30, longest=timedelta(minutes=1), forgiven=timedelta(minutes=1))
+_LOGIN = Limit(free=50, longest=timedelta(minutes=1), forgiven=timedelta(minutes=1))
 _FIRST_WAIT = timedelta(seconds=5)
 _FORGET = timedelta(hours=24)
 _AHEAD = timedelta(minutes=5)  # a failure that lies further ahead was timed by a clock that has gone back
@@ -64,36 +89,67 @@ _SEEN_EVERY = timedelta(minutes=1)
 
 def sign_in(database: Database, login: str, password: str, *, address: str, limits: Limits, now: datetime) -> Opened:
     """Open a session. Raises ``Wrong``, ``TooMany`` and ``Unavailable``."""
-    tried = _tried(folded(login), address)
-    with database.reading() as connection:
-        wait = max(_wait(connection, who, limit, now=now) for who, limit in tried)
-        found = people.by_login(connection, folded(login))
-    if wait > timedelta():
-        raise TooMany(int(wait.total_seconds()) + 1)
+    tries = _tries(folded(login), address)
+    found, former = _begin(database, folded(login), tries, now=now)
     # Somebody unknown takes as long as somebody known.
     good = checks((found and found.password) or _nobody(), password[: people_flow.LONGEST + 1])
     if found is None or found.password is None or found.disabled_at is not None or not good:
-        _note_failure(database, tried, now=now)
         raise Wrong
-    return _open(database, found, tried=tried, limits=limits, now=now)
+    opened = _open(database, found, limits=limits, now=now)
+    _went_well(database, former, now=now)
+    return opened
 
 
-_Tried = Sequence[tuple[str, tuple[int, timedelta]]]
+_Tries = Sequence[tuple[str, Limit]]
 
 
-def _tried(login: str, address: str) -> _Tried:
+def _tries(login: str, address: str) -> _Tries:
     """Under which names failures are counted; none of them says a login."""
-    name = hashlib.sha256(login.encode("utf-8", "replace")).hexdigest()
-    return ((f"pair:{name}:{address}", _PAIR), (f"address:{address}", _ADDRESS), (f"login:{name}", _LOGIN))
+    name, place = hashlib.sha256(login.encode()).hexdigest(), _place(address)
+    return ((f"pair:{name}:{place}", _PAIR), (f"address:{place}", _ADDRESS), (f"login:{name}", _LOGIN))
 
 
-def _wait(connection: Connection, who: str, limit: tuple[int, timedelta], *, now: datetime) -> timedelta:
-    free, longest = limit
-    failures, last = sessions.failures(connection, who)
-    if last is None or failures < free or last > now + _AHEAD:
-        return timedelta()
-    wait: timedelta = min(_FIRST_WAIT * (1 << min(failures - free, 16)), longest)
-    return last + wait - now
+def _place(address: str) -> str:
+    """Where somebody is. Of IPv6 the network: whoever has one address of it has all of them."""
+    try:
+        read = ip_address(address)
+    except ValueError:
+        return address
+    return str(ip_network((read, 64), strict=False)) if isinstance(read, IPv6Address) else str(read)
+
+
+def _begin(database: Database, login: str, tries: _Tries, *, now: datetime) -> tuple[Person | None, list[Attempts]]:
+    """Who wants to sign in. Raises ``TooMany``.
+
+    The attempt counts as failed until it has gone well: of many at the same time, no more are let through than one
+    after another.
+    """
+    with database.transaction() as connection:
+        former = _counted(connection, tries, now=now)
+        return people.by_login(connection, login), former
+
+
+def _counted(connection: Connection, tries: _Tries, *, now: datetime) -> list[Attempts]:
+    """Count one attempt more; answers what was counted before. Raises ``TooMany``."""
+    former = []
+    for who, limit in tries:
+        before = sessions.attempted(connection, who, now=now)
+        counted = limit.counted(before.failures, before.last_at, now)
+        until = limit.until(counted, before.last_at)
+        if counted and until > now:
+            raise TooMany(int((until - now).total_seconds()) + 1)
+        sessions.recount(connection, Attempts(who=who, failures=counted + 1, last_at=now))
+        former.append(before)
+    return former
+
+
+def _went_well(database: Database, former: Sequence[Attempts], *, now: datetime) -> None:
+    """The attempt was no failure. Those before stay, but of the login from this address: others may have failed."""
+    with suppress(Unavailable), database.transaction() as connection:
+        sessions.forget_attempts(connection, former[0].who)
+        for before in former[1:]:
+            sessions.take_back(connection, before, now=now)
+        sessions.clear(connection, now=now, forget=now - _FORGET)
 
 
 @cache
@@ -102,20 +158,12 @@ def _nobody() -> str:
     return hashed(secrets.token_urlsafe(24))
 
 
-def _note_failure(database: Database, tried: _Tried, *, now: datetime) -> None:
-    with database.transaction() as connection:
-        for who, _ in tried:
-            sessions.failed(connection, who, now=now)
-
-
 def open_for(database: Database, person: Person, *, limits: Limits, now: datetime) -> Opened:
     """Open a session for somebody whom a provider has vouched for. Raises ``Wrong`` and ``Unavailable``."""
-    if person.disabled_at is not None:
-        raise Wrong
-    return _open(database, person, tried=(), limits=limits, now=now)
+    return _open(database, person, limits=limits, now=now)
 
 
-def _open(database: Database, person: Person, *, tried: _Tried, limits: Limits, now: datetime) -> Opened:
+def _open(database: Database, person: Person, *, limits: Limits, now: datetime) -> Opened:
     token = secrets.token_urlsafe(32)
     session = Session(
         digest=sessions.digest(token),
@@ -126,9 +174,10 @@ def _open(database: Database, person: Person, *, tried: _Tried, limits: Limits, 
         ends_at=now + timedelta(hours=limits.hours),
     )
     with database.transaction() as connection:
-        sessions.clear(connection, now=now, forget=now - _FORGET)
-        for who, _ in tried[:1]:  # those of the address stay: others may have failed there
-            sessions.forget_failures(connection, who)
+        present = people.held(connection, person.login)
+        # Whoever was disabled or given another password meanwhile had all sessions ended, and begins none now.
+        if present.disabled_at is not None or present.password != person.password:
+            raise Wrong
         sessions.add(connection, session)
     return Opened(session=session, token=token)
 
@@ -156,23 +205,45 @@ def sign_out(database: Database, token: str) -> None:
         sessions.end(connection, token)
 
 
+def others_of(database: Database, session: Session, *, limits: Limits, now: datetime) -> list[Session]:
+    """The other sessions of the same person that last, the latest first. Raises ``Unavailable``."""
+    with database.reading() as connection:
+        found = sessions.of_person(connection, session.person)
+    return [one for one in found if one.digest != session.digest and _lasts(one, limits, now)]
+
+
 def change_password(
     database: Database, session: Session, *, old: str, new: str, limits: Limits, now: datetime
 ) -> Opened:
     """Change one's own password: every session ends, and a new one begins.
 
-    Raises ``BadInput`` when the old one is wrong or the new one is weak, and ``Unavailable``.
+    Raises ``BadInput`` when the old one is wrong or the new one is weak, ``TooMany``, ``Wrong`` when somebody else
+    changed it meanwhile, and ``Unavailable``.
     """
     person = session.person
+    # Whoever found a browser that was left open must not find out the password.
+    tries = ((f"person:{person.id}", _PAIR),)
+    with database.transaction() as connection:
+        _counted(connection, tries, now=now)
     if person.password is None or not checks(person.password, old[: people_flow.LONGEST + 1]):
         raise BadInput([Fault(pointer="old", code="password-wrong", detail="is not the password until now")])
+    kept = _checked(person, old, new)
+    with database.transaction() as connection:
+        sessions.forget_attempts(connection, tries[0][0])
+        present = people.held(connection, person.login)
+        if present.password != person.password:
+            raise Wrong
+        changed = replace(present, password=kept, must_change=False, changed_at=now)
+        people.replace(connection, changed)
+        sessions.end_all(connection, person.id)
+    return _open(database, changed, limits=limits, now=now)
+
+
+def _checked(person: Person, old: str, new: str) -> str:
+    """A new password, as it is kept. Raises ``BadInput``."""
     faults = password_faults(new, person.login)
     if not faults and old == new:
         faults = [Fault(pointer="password", code="password-weak", detail="is the one until now")]
     if faults:
         raise BadInput(faults)
-    changed = replace(person, password=hashed(new), must_change=False, changed_at=now)
-    with database.transaction() as connection:
-        people.replace(connection, changed)
-        sessions.end_all(connection, person.id)
-    return _open(database, changed, tried=(), limits=limits, now=now)
+    return hashed(new)

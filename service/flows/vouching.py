@@ -21,10 +21,10 @@ from service.storage.people import Person
 from service.storage.sessions import Asked
 
 
-def remember(means: Means, state: str, asked: Asked) -> None:
+def remember(means: Means, state: str, asked: Asked, *, now: datetime) -> None:
     """Remember a sign-in that somebody is about at a provider. Raises ``Unavailable``."""
     with means.database.transaction() as connection:
-        sessions.ask(connection, state, asked)
+        sessions.ask(connection, state, asked, now=now)
 
 
 def take_up(means: Means, state: str, *, browser: str, now: datetime) -> Asked | None:

@@ -78,7 +78,7 @@ class Provider:
             after=after,
             ends_at=now + _PATIENCE,
         )
-        vouching.remember(means, state, asked)
+        vouching.remember(means, state, asked, now=now)
         return Begun(address=address, browser=browser)
 
     def _session(self) -> OAuth2Session:

@@ -78,11 +78,12 @@ def _call(row: Row[Any]) -> Called:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Raised:
-    """A critical flag that was raised, and when somebody was first reached about it."""
+    """A critical flag that was raised, and when somebody was first reached about it. ``by``: what took its place."""
 
     flag: str
     source: str
     state: str
+    by: str | None
     raised_at: datetime
     told_at: datetime | None
 
@@ -103,7 +104,7 @@ def critical(connection: Connection, *, since: datetime, until: datetime, source
     ]
     if source is not None:
         wanted.append(_F.source == source)
-    columns: list[Any] = [_F.id, _F.source, _F.state, _F.raised_at, reached.label("told_at")]
+    columns: list[Any] = [_F.id, _F.source, _F.state, _F.superseded_by, _F.raised_at, reached.label("told_at")]
     joined = flags.join(patients, patients.c.id == _F.patient_id)
     rows = connection.execute(select(*columns).select_from(joined).where(*wanted).order_by(_F.raised_at, _F.id))
     return [_raised(row) for row in rows]
@@ -115,6 +116,7 @@ def _raised(row: Row[Any]) -> Raised:
         flag=told["id"],
         source=told["source"],
         state=told["state"],
+        by=told["superseded_by"],
         raised_at=told["raised_at"],
         told_at=told["told_at"],
     )

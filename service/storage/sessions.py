@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from service.storage.people import Person, find
 from service.storage.rows import upsert
@@ -46,6 +46,10 @@ def of(connection: Connection, token: str) -> Session | None:
     person = None if row is None else find(connection, row.person_id)
     if row is None or person is None:
         return None
+    return _session(row, person)
+
+
+def _session(row: Row[Any], person: Person) -> Session:
     return Session(
         digest=row.digest,
         person=person,
@@ -71,10 +75,10 @@ def end_all(connection: Connection, person_id: str) -> int:
     return connection.execute(delete(sessions).where(_S.person_id == person_id)).rowcount
 
 
-def count(connection: Connection, person_id: str, *, now: datetime) -> int:
-    """How many sessions of somebody have not come to their end."""
-    wanted = (_S.person_id == person_id) & (_S.ends_at > now)
-    return len(connection.execute(select(_S.digest).where(wanted)).all())
+def of_person(connection: Connection, person: Person) -> list[Session]:
+    """Every session of somebody, the latest first."""
+    rows = connection.execute(select(sessions).where(_S.person_id == person.id).order_by(_S.created_at.desc()))
+    return [_session(row, person) for row in rows]
 
 
 def clear(connection: Connection, *, now: datetime, forget: datetime) -> None:
@@ -85,21 +89,42 @@ def clear(connection: Connection, *, now: datetime, forget: datetime) -> None:
 
 
 # ----------------------------------------------------------------------------------------------------------- attempts
-def failures(connection: Connection, who: str) -> tuple[int, datetime | None]:
-    """How often signing in has failed for a login or from an address, and when it last did."""
-    row = connection.execute(select(_A.failures, _A.last_at).where(_A.who == who)).one_or_none()
-    return (0, None) if row is None else (row.failures, row.last_at)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempts:
+    """How often signing in has failed under a name, and when it last did."""
+
+    who: str
+    failures: int
+    last_at: datetime
 
 
-def failed(connection: Connection, who: str, *, now: datetime) -> None:
-    """Signing in has failed once more."""
+def attempted(connection: Connection, who: str, *, now: datetime) -> Attempts:
+    """Count an attempt; answers what was counted before. Others who count this name wait until the transaction ends."""
     statement = upsert(connection.dialect.name, sign_in_attempts).values(who=who, failures=1, last_at=now)
-    changed = {"failures": _A.failures + 1, "last_at": now}
-    connection.execute(statement.on_conflict_do_update(index_elements=[_A.who], set_=changed))
+    counted = statement.on_conflict_do_update(index_elements=[_A.who], set_={"failures": _A.failures + 1})
+    row = connection.execute(counted.returning(_A.failures, _A.last_at)).one()
+    return Attempts(who=who, failures=row.failures - 1, last_at=row.last_at)
 
 
-def forget_failures(connection: Connection, who: str) -> None:
-    """Signing in went well."""
+def recount(connection: Connection, counted: Attempts) -> None:
+    """Keep what was counted."""
+    changed = {"failures": counted.failures, "last_at": counted.last_at}
+    connection.execute(update(sign_in_attempts).where(_A.who == counted.who).values(**changed))
+
+
+def take_back(connection: Connection, before: Attempts, *, now: datetime) -> None:
+    """The attempt at ``now`` went well: what was counted before counts again, unless others have tried since."""
+    mine = (_A.who == before.who) & (_A.last_at == now)
+    if before.failures == 0:
+        connection.execute(delete(sign_in_attempts).where(mine & (_A.failures == 1)))
+    else:
+        connection.execute(
+            update(sign_in_attempts).where(mine).values(failures=before.failures, last_at=before.last_at)
+        )
+
+
+def forget_attempts(connection: Connection, who: str) -> None:
+    """Nothing counts any more under a name."""
     connection.execute(delete(sign_in_attempts).where(_A.who == who))
 
 
@@ -115,8 +140,9 @@ class Asked:
     ends_at: datetime
 
 
-def ask(connection: Connection, state: str, asked: Asked) -> None:
-    """Keep a sign-in that has begun."""
+def ask(connection: Connection, state: str, asked: Asked, *, now: datetime) -> None:
+    """Keep a sign-in that has begun; those that were never finished go."""
+    connection.execute(delete(oidc_requests).where(_O.ends_at <= now))
     plain: dict[str, Any] = {
         name: getattr(asked, name) for name in ("nonce", "verifier", "browser", "after", "ends_at")
     }

@@ -243,6 +243,17 @@ def test_the_report_is_of_a_period_and_perhaps_of_one_source(client, document, c
     assert sum(one["raised"] for one in report(client, document, query)["items"]) == raised_
 
 
+@pytest.mark.parametrize(("told_after", "told", "minutes"), [(None, 0, None), (5, 1, 5)], ids=["untold", "told before"])
+def test_a_correction_that_stays_critical_is_the_same_news(client, document, critical, told_after, told, minutes):
+    critical("p", 120, told_after)
+    critical("p", 10, value="13.9", status="corrected")
+
+    (found,) = report(client, document)["items"]
+
+    assert (found["raised"], found["told"], found["taken_back"], found["minutes"]["median"]) == (1, told, 0, minutes)
+    assert [one["minutes"] for one in found["oldest_open"]] == ([] if told else [120])
+
+
 def test_trials_are_left_out(client, document, critical):
     critical("p", 30, source="selftest")
 
