@@ -40,11 +40,11 @@ def trial(kind: str, place: Place, size: Size) -> Found:
         receiving(port, trouble=0.05) as taken,
     ):
         taken.secret = _subscribe(service, port)
-        killed = _kill_some(service, taken, size.of(2, 60))
+        killed = _kill_some(service, taken, size.of(1, 60))
         faults = [*_told(service, taken), *_flags_are_told(service)]
         again = len(taken.ids) - len(set(taken.ids))
         taken.ids.clear()
-        many = size.of(400, 10_000)
+        many = size.of(300, 10_000)
         faults += _share(service, taken, many)
     did = f"{killed} dispatchers killed; {many:,} events through {_DISPATCHERS}"
     counts = Counter({"told again": again, "refused": taken.refused, "forged": taken.forged})

@@ -6,6 +6,7 @@ site knows.
 
 import secrets
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 from flask import Response, current_app, g, request
 
@@ -57,11 +58,20 @@ def _is_form() -> bool:
     return request.mimetype == "application/x-www-form-urlencoded"
 
 
-def from_elsewhere() -> bool:
-    """Does a browser say that another site made it send this (Fetch Metadata, or Origin)?"""
-    site = request.headers.get("Sec-Fetch-Site", "none")
-    origin = request.headers.get("Origin")
-    return site not in ("none", "same-origin") or (origin is not None and origin != request.host_url.rstrip("/"))
+def from_our_page() -> bool:
+    """Does the browser say that a page of ours sent this form? Every browser says one of the two, and no page can.
+
+    Fetch Metadata goes over https and to this machine only; elsewhere ``Origin`` has to do.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site in ("same-origin", "none")
+    return request.headers.get("Origin") in {request.host_url.rstrip("/"), _public_origin()}
+
+
+def _public_origin() -> str:
+    parts = urlsplit(str(current_app.config["PUBLIC_URL"] or ""))
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def let_in(response: Response, opened: Opened) -> Response:

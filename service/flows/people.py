@@ -27,10 +27,10 @@ _TRIED_FIRST = ("password", "passwort", "123456", "qwerty", "letmein", "welcome"
 
 def folded(login: str) -> str:
     """A login in the form in which logins are compared."""
-    return unicodedata.normalize("NFKC", _storable(login)).strip().casefold()
+    return unicodedata.normalize("NFKC", storable(login)).strip().casefold()
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """A text without what no database keeps (NUL) and what is no character (half a pair of UTF-16)."""
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
@@ -39,13 +39,13 @@ def add(
     database: Database, *, login: str, name: str, role: Role, password: str | None, now: datetime, must_change: bool
 ) -> Person:
     """Add somebody. Without a password they sign in at a provider only. Raises ``BadInput``."""
-    faults = [*_login_faults(folded(login)), *(password_faults(password, login) if password is not None else ())]
+    faults = [*login_faults(folded(login)), *(password_faults(password, login) if password is not None else ())]
     if faults:
         raise BadInput(faults)
     new = Person(
         id=new_id("usr"),
         login=folded(login),
-        name=_storable(name).strip() or folded(login),
+        name=storable(name).strip() or folded(login),
         role=role,
         password=None if password is None else hashed(password),
         must_change=must_change,
@@ -74,7 +74,8 @@ def vouched_for(mail: str, *, issuer: str, subject: str, role: Role, now: dateti
     )
 
 
-def _login_faults(login: str) -> list[Fault]:
+def login_faults(login: str) -> list[Fault]:
+    """What speaks against a login."""
     plain = login.isprintable() and " " not in login and "\ufffd" not in login
     if 0 < len(login) <= _LONGEST_LOGIN and plain:
         return []
@@ -86,7 +87,10 @@ def password_faults(password: str, login: str) -> list[Fault]:
     plain = folded(password)
     if not SHORTEST <= len(password) <= LONGEST:
         return [_weak(f"has to have from {SHORTEST} to {LONGEST} characters")]
-    if folded(login) in plain or len(set(plain)) < SHORTEST // 3 or plain.startswith(_TRIED_FIRST):
+    own = plain
+    for tried in (folded(login), *_TRIED_FIRST):
+        own = own.replace(tried, "")
+    if len(own) < SHORTEST // 2 or len(set(own)) < SHORTEST // 3:
         return [_weak("is one that others would try first")]
     return []
 
@@ -107,7 +111,7 @@ def checks(kept: str, password: str) -> bool:
 
 def _prepared(password: str) -> str:
     # The same password typed on another keyboard may come in another form of Unicode (NIST SP 800-63B, 5.1.1.2).
-    return unicodedata.normalize("NFKC", _storable(password))
+    return unicodedata.normalize("NFKC", storable(password))
 
 
 def one_time() -> str:

@@ -227,9 +227,10 @@ def change_password(
         _counted(connection, tries, now=now)
     if person.password is None or not checks(person.password, old[: people_flow.LONGEST + 1]):
         raise BadInput([Fault(pointer="old", code="password-wrong", detail="is not the password until now")])
-    kept = _checked(person, old, new)
     with database.transaction() as connection:
         sessions.forget_attempts(connection, tries[0][0])
+    kept = _checked(person, old, new)
+    with database.transaction() as connection:
         present = people.held(connection, person.login)
         if present.password != person.password:
             raise Wrong

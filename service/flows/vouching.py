@@ -7,11 +7,12 @@ is, and only where the provider has verified it.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from service.domain.roles import Role
 from service.flows import people as people_flow
@@ -40,23 +41,49 @@ def known(means: Means, issuer: str, claims: Mapping[str, Any], *, new: Role | N
 
     Raises ``Unavailable``.
     """
-    subject, mail = str(claims["sub"]), str(claims.get("email", ""))
-    with means.database.transaction() as connection:
-        found = people.by_subject(connection, issuer, subject)
-        if found is not None or not mail or claims.get("email_verified") is not True:
-            return found
-        joined = _joined(connection, mail, issuer=issuer, subject=subject, now=now)
-        if joined is None and new is not None and people.by_login(connection, people_flow.folded(mail)) is None:
-            joined = people_flow.vouched_for(mail, issuer=issuer, subject=subject, role=new, now=now)
-            people.add(connection, joined)
-        return joined
-
-
-def _joined(connection: Connection, mail: str, *, issuer: str, subject: str, now: datetime) -> Person | None:
-    """Who has this address as a login, and is known to no provider yet."""
-    found = people.by_login(connection, people_flow.folded(mail))
-    if found is None or found.subject is not None:
+    named = _Named(issuer=issuer, subject=str(claims["sub"]), mail=_verified(claims))
+    if not named.subject or named.subject != people_flow.storable(named.subject):
         return None
-    joined = replace(found, issuer=issuer, subject=subject, changed_at=now)
+    try:
+        return _known(means, named, new=new, now=now)
+    except IntegrityError:  # in another window of theirs, they came first
+        return _known(means, named, new=None, now=now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Named:
+    issuer: str
+    subject: str = field(repr=False)
+    mail: str = field(repr=False)
+
+
+def _verified(claims: Mapping[str, Any]) -> str:
+    """The mail address that the provider has verified; empty where it has none."""
+    mail = claims.get("email")
+    good = isinstance(mail, str) and claims.get("email_verified") is True
+    return str(mail) if good and not people_flow.login_faults(people_flow.folded(str(mail))) else ""
+
+
+def _known(means: Means, named: _Named, *, new: Role | None, now: datetime) -> Person | None:
+    with means.database.transaction() as connection:
+        found = people.by_subject(connection, named.issuer, named.subject)
+        if found is not None or not named.mail:
+            return found
+        holder = people.by_login(connection, people_flow.folded(named.mail))
+        if holder is not None:
+            return _joined(connection, holder, named, now=now)
+        if new is None:
+            return None
+        added = people_flow.vouched_for(named.mail, issuer=named.issuer, subject=named.subject, role=new, now=now)
+        people.add(connection, added)
+        return added
+
+
+def _joined(connection: Connection, holder: Person, named: _Named, *, now: datetime) -> Person | None:
+    """Whoever has the address as a login, unless a provider knows them already."""
+    found = people.held(connection, holder.login)
+    if found.subject is not None:
+        return None
+    joined = replace(found, issuer=named.issuer, subject=named.subject, changed_at=now)
     people.replace(connection, joined)
     return joined

@@ -6,7 +6,7 @@ Law: it shows what GET /v1/flags/{id} answers, and asks for a key that may read 
 from flask import Blueprint, render_template
 
 from service import __version__
-from service.api import answers, auditing, guard
+from service.api import answers, auditing
 from service.api.guard import means, scope
 from service.storage import history
 
@@ -22,4 +22,4 @@ def show(flag_id: str) -> str:
         view = history.flag_view(connection, flag_id)
     auditing.about(view.flag.patient_id)
     flag = answers.flag_view(view, found.catalogue.intended_use)
-    return render_template("flag.html", flag=flag, signed_in=guard.session(), version=__version__)
+    return render_template("flag.html", flag=flag, version=__version__)

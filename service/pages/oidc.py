@@ -35,7 +35,8 @@ from service.storage.sessions import Asked
 
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 _PATIENCE = timedelta(minutes=10)  # for somebody to sign in there
-_SECONDS = 10  # for an answer of the provider
+_SECONDS = 5  # for an answer of the provider
+_SILENT = 10.0  # seconds for which a provider that did not answer is not asked again
 _KEPT = 600.0  # seconds for which what the provider says of itself is not asked again
 _LEEWAY = 60  # seconds by which clocks may differ
 
@@ -63,6 +64,7 @@ class Provider:
         self._new = Role.VIEWER if settings.oidc_new_people == Role.VIEWER.value else None
         self._lock = threading.Lock()
         self._said: tuple[float, Mapping[str, Any]] | None = None
+        self._failed: float | None = None
 
     def set_out(self, means: Means, *, after: str, now: datetime) -> Begun:
         """Begin a sign-in. Raises ``Unavailable``."""
@@ -113,7 +115,11 @@ class Provider:
         try:
             with self._session() as session:
                 tokens = session.fetch_token(
-                    described["token_endpoint"], code=code, code_verifier=asked.verifier, timeout=_SECONDS
+                    described["token_endpoint"],
+                    code=code,
+                    code_verifier=asked.verifier,
+                    timeout=_SECONDS,
+                    allow_redirects=False,
                 )
             keys = KeySet.import_key_set(_json(described["jwks_uri"]))
             token = jwt.decode(str(tokens["id_token"]), keys, algorithms=_ALGORITHMS)
@@ -141,7 +147,12 @@ class Provider:
         """What the provider says of itself (OpenID Connect Discovery 1.0). Raises ``Unavailable``."""
         with self._lock:
             if self._said is None or time.monotonic() - self._said[0] > _KEPT:
+                # Anybody may ask for this: a provider that is away must not hold up every thread, one after another.
+                if self._failed is not None and time.monotonic() - self._failed < _SILENT:
+                    raise Unavailable("the provider of OpenID Connect did not answer just now")
+                self._failed = time.monotonic()
                 self._said = time.monotonic(), self._asked_for()
+                self._failed = None
             return self._said[1]
 
     def _asked_for(self) -> Mapping[str, Any]:

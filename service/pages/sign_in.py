@@ -14,6 +14,7 @@ from service.domain.errors import BadInput, Unavailable
 from service.flows import signing_in
 from service.flows.signing_in import TooMany, Wrong
 from service.pages.oidc import NotVouchedFor, Provider
+from service.storage.sessions import Session
 
 page = Blueprint("sign_in", __name__, template_folder="templates")
 
@@ -26,6 +27,7 @@ _LONGEST_FIELD = 4_000
 def register(app: Flask) -> None:
     """Send whoever has to sign in first to the page for it."""
     app.register_blueprint(page)
+    app.context_processor(lambda: {"signed_in": guard.session()})
     app.register_error_handler(SignInFirst, _first)
 
 
@@ -50,7 +52,7 @@ def local(place: str) -> str:
     """A path of ours; the first page where it is anything else (``//host``, ``/\\host`` and their like)."""
     parts = urlsplit(place)
     plain = place.startswith("/") and not place.startswith(("//", "/\\")) and place.isprintable() and "\\" not in place
-    return place if plain and not parts.scheme and not parts.netloc else "/"
+    return place if plain and not parts.scheme and not parts.netloc and len(place) <= _LONGEST_FIELD else "/"
 
 
 @page.get("/sign-in")
@@ -65,6 +67,8 @@ def _form(*, after: str, said: str = "", status: int = 200, wait: int = 0) -> Re
         "sign_in.html", after=after, said=said, provider=provider and provider.name, version=__version__
     )
     response = make_response(text, status)
+    # Told nothing at all of where a form comes from, browsers send no origin either, and nobody could sign in.
+    response.headers["Referrer-Policy"] = "same-origin"
     if wait:
         response.headers["Retry-After"] = str(wait)
     return response
@@ -74,7 +78,7 @@ def _form(*, after: str, said: str = "", status: int = 200, wait: int = 0) -> Re
 def enter() -> Response:
     """Sign in with a login and a password."""
     after = local(request.form.get("next", "/"))
-    if people.from_elsewhere():
+    if not people.from_our_page():
         return _form(after=after, said=_ELSEWHERE, status=403)
     login, password = request.form.get("login", ""), request.form.get("password", "")
     try:
@@ -89,10 +93,14 @@ def enter() -> Response:
     except Wrong:
         return _form(after=after, said=_WRONG, status=401)
     except TooMany as error:
-        said = f"Signing in has failed too often. Try again in {error.seconds} s."
+        said = _too_often(error)
         return _form(after=after, said=said, status=429, wait=error.seconds)
     _end_former()
     return people.let_in(_to(after), opened)
+
+
+def _too_often(error: TooMany) -> str:
+    return f"That has failed too often. Try again in {error.seconds} s."
 
 
 def _end_former() -> None:
@@ -117,21 +125,25 @@ def account() -> Response:
     return _account()
 
 
-def _account(said: str = "", faults: tuple[str, ...] = (), status: int = 200) -> Response:
-    found = people.session()
+def _account(*, faults: tuple[str, ...] = (), status: int = 200) -> Response:
+    found = _own()
+    others = signing_in.others_of(means().database, found, limits=people.limits(), now=guard.now())
+    text = render_template("account.html", session=found, others=others, faults=faults, version=__version__)
+    return make_response(text, status)
+
+
+def _own() -> Session:
+    found = guard.session()
     if found is None:  # a key has no account
         raise SignInFirst
-    text = render_template("account.html", session=found, said=said, faults=faults, version=__version__)
-    return make_response(text, status)
+    return found
 
 
 @page.post("/account")
 @scope("flags:read")
 def change() -> Response:
     """Change the password. Every other session ends."""
-    found = people.session()
-    if found is None:
-        raise SignInFirst
+    found = _own()
     sent = {name: request.form.get(name, "")[:_LONGEST_FIELD] for name in ("old", "password", "again")}
     if sent["password"] != sent["again"]:
         return _account(faults=("The two new passwords differ.",), status=422)
@@ -142,6 +154,12 @@ def change() -> Response:
     except BadInput as error:
         told = tuple(f"The {_NAMES[fault.pointer]} {fault.detail}." for fault in error.faults)
         return _account(faults=told, status=422)
+    except TooMany as error:
+        refused = _account(faults=(_too_often(error),), status=429)
+        refused.headers["Retry-After"] = str(error.seconds)
+        return refused
+    except Wrong:
+        raise SignInFirst from None
     return people.let_in(_to(url_for("sign_in.account")), opened)
 
 

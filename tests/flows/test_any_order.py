@@ -92,10 +92,16 @@ def test_any_order_and_repetition_ends_in_the_judgement_of_the_whole(fresh, sent
         means = fresh(home)
         for one in order:
             accounts_for_everything(Sender(means).send(one), one)
-        found = standing(means.database), episode_rows(means.database), verdicts_kept(means.database)
+        found = _said(standing(means.database)), episode_rows(means.database), verdicts_kept(means.database)
         means.database.close()
 
-    assert found == expected(sent, means)
+    flags, *rest = expected(sent, means)
+    assert found == (_said(flags), *rest)
+
+
+def _said(flags):
+    """What flags say, whichever version of their result raised them: one that says the same leaves them as they are."""
+    return {one[:-1] for one in flags}
 
 
 @settings(max_examples=25)
