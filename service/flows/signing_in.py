@@ -218,7 +218,7 @@ def change_password(
     """Change one's own password: every session ends, and a new one begins.
 
     Raises ``BadInput`` when the old one is wrong or the new one is weak, ``TooMany``, ``Wrong`` when somebody else
-    changed it meanwhile, and ``Unavailable``.
+    changed it or disabled the person meanwhile, and ``Unavailable``.
     """
     person = session.person
     # Whoever found a browser that was left open must not find out the password.
@@ -232,7 +232,7 @@ def change_password(
     kept = _checked(person, old, new)
     with database.transaction() as connection:
         present = people.held(connection, person.login)
-        if present.password != person.password:
+        if present.disabled_at is not None or present.password != person.password:
             raise Wrong
         changed = replace(present, password=kept, must_change=False, changed_at=now)
         people.replace(connection, changed)

@@ -112,25 +112,34 @@ class Provider:
     def _claims(self, code: str, asked: Asked) -> Mapping[str, Any]:
         """What the provider says of the person. Raises ``NotVouchedFor`` and ``Unavailable``."""
         described = self._described()
+        tokens = self._tokens(described["token_endpoint"], code, asked)
         try:
-            with self._session() as session:
-                tokens = session.fetch_token(
-                    described["token_endpoint"],
-                    code=code,
-                    code_verifier=asked.verifier,
-                    timeout=_SECONDS,
-                    allow_redirects=False,
-                )
             keys = KeySet.import_key_set(_json(described["jwks_uri"]))
             token = jwt.decode(str(tokens["id_token"]), keys, algorithms=_ALGORITHMS)
             self._registry(asked.nonce).validate(token.claims)
         except requests.RequestException:
             raise Unavailable("the provider of OpenID Connect does not answer") from None
-        except (AuthlibBaseError, JoseError, KeyError, ValueError) as error:
-            structlog.get_logger().warning("a sign-in was not vouched for", why=type(error).__name__)
-            raise NotVouchedFor(f"{self.name} did not sign you in.") from None
+        except (JoseError, KeyError, ValueError) as error:
+            raise self._refused(error) from None
         _check_party(token.claims, self._client)
         return token.claims
+
+    def _tokens(self, address: str, code: str, asked: Asked) -> Mapping[str, Any]:
+        """What the provider gives for a code. Raises ``NotVouchedFor`` and ``Unavailable``."""
+        try:
+            with self._session() as session:
+                tokens: Mapping[str, Any] = session.fetch_token(
+                    address, code=code, code_verifier=asked.verifier, timeout=_SECONDS, allow_redirects=False
+                )
+        except (requests.RequestException, ValueError):  # nothing, or nothing that can be read as an answer
+            raise Unavailable("the provider of OpenID Connect does not answer as one") from None
+        except AuthlibBaseError as error:
+            raise self._refused(error) from None
+        return tokens
+
+    def _refused(self, error: Exception) -> NotVouchedFor:
+        structlog.get_logger().warning("a sign-in was not vouched for", why=type(error).__name__)
+        return NotVouchedFor(f"{self.name} did not sign you in.")
 
     def _registry(self, nonce: str) -> jwt.JWTClaimsRegistry:
         return jwt.JWTClaimsRegistry(

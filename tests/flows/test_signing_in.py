@@ -1,5 +1,6 @@
 """Signing in: who gets in, who waits, and when a session ends. The clock is an argument."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -9,7 +10,6 @@ from service.domain.errors import BadInput, NotFound
 from service.domain.roles import Role
 from service.flows import people, signing_in
 from service.flows.signing_in import Limits, TooMany, Wrong
-from service.storage import sessions
 from tests.flows.build import NOW, kept
 
 LIMITS = Limits(hours=12, idle_minutes=30)
@@ -130,16 +130,71 @@ def test_a_clock_that_went_back_keeps_nobody_out(database, anna):
     assert sign_in(database, now=back).session.person.id == anna.id
 
 
-def test_failures_at_the_same_time_are_all_counted(database, anna):
-    def fail(_number: int) -> None:
-        with pytest.raises((Wrong, TooMany)):
+def test_at_the_same_time_no_more_are_let_through_than_one_after_another(database, anna):
+    def fail(_number: int) -> type[Exception]:
+        with pytest.raises((Wrong, TooMany)) as told:
             sign_in(database, password="wrong")
+        return told.type
 
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(fail, range(8)))
+        told = list(threads.map(fail, range(8)))
 
-    with pytest.raises(TooMany):
-        sign_in(database)
+    assert Counter(told) == {Wrong: 5, TooMany: 3}
+
+
+def test_whoever_signs_in_well_adds_no_failure_to_those_of_the_address(database, anna):
+    for number in range(3):
+        fails(database, 1, login=f"guess-{number}")
+
+    for second in range(1, 4):
+        sign_in(database, now=NOW + timedelta(seconds=second))
+
+    attempts = [row for row in kept(database)["sign_in_attempts"] if row[0].startswith("address:")]
+    assert attempts == [(f"address:{HERE}", 3, NOW)]
+
+
+PAIR, ADDRESS = signing_in._PAIR, signing_in._ADDRESS
+
+
+@pytest.mark.parametrize(
+    ("limit", "failures", "minutes", "counted", "waits"),
+    [
+        (PAIR, 4, 0, 4, -300),
+        (PAIR, 5, 0, 5, 5),
+        (PAIR, 5, 59, 5, 5),
+        (PAIR, 5, 60, 4, -300),
+        (PAIR, 30, 0, 30, 900),
+        (PAIR, 10_000, 0, 10_000, 900),
+        (PAIR, 5, 24 * 60, 0, -300),
+        (ADDRESS, 29, 0, 29, -300),
+        (ADDRESS, 30, 0, 30, 5),
+        (ADDRESS, 30, 1, 29, -300),
+        (ADDRESS, 500, 0, 500, 60),
+        (ADDRESS, 500, 480, 20, -300),
+        (ADDRESS, 30, -4, 30, 5),
+        (ADDRESS, 30, -6, 0, -300),
+    ],
+)
+def test_failures_are_forgiven_one_after_another(limit, failures, minutes, counted, waits):
+    now = NOW + timedelta(minutes=minutes)
+
+    found = limit.counted(failures, NOW, now)
+
+    assert (found, limit.until(found, NOW) - NOW) == (counted, timedelta(seconds=waits))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("203.0.113.5", "203.0.113.6", False),
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("", "", True),
+        ("unix:", "unix:", True),
+    ],
+)
+def test_where_somebody_is(one, other, same):
+    assert (signing_in._place(one) == signing_in._place(other)) == same
 
 
 # ------------------------------------------------------------------------------------------------------------ sessions
@@ -223,6 +278,78 @@ def test_passwords_that_are_refused(database, anna, old, new, code):
     assert sign_in(database).session.person.id == anna.id
 
 
+def test_guessing_the_present_password_in_an_open_session_is_throttled(database, anna):
+    opened = sign_in(database)
+    for _ in range(5):
+        with pytest.raises(BadInput):
+            change(database, opened, old="wrong")
+
+    with pytest.raises(TooMany):
+        change(database, opened)
+
+
+def test_choosing_weak_passwords_is_not(database, anna):
+    opened = sign_in(database)
+    for _ in range(6):
+        with pytest.raises(BadInput):
+            change(database, opened, new="short")
+
+    assert change(database, opened).session.person.id == anna.id
+
+
+@pytest.mark.parametrize("new", ["welcome to the jungle", "hospital bed by the window", "密码密码不是这个密码的十二字"])
+def test_passwords_that_are_taken(database, anna, new):
+    change(database, sign_in(database), new=new)
+
+    assert sign_in(database, password=new).session.person.id == anna.id
+
+
+# ------------------------------------------------------------------------------------------ what happens in between
+def test_whoever_is_disabled_while_signing_in_begins_no_session(database, anna):
+    people.disable(database, anna.login, now=NOW)
+
+    with pytest.raises(Wrong):
+        signing_in.open_for(database, anna, limits=LIMITS, now=NOW)
+
+    assert kept(database)["sessions"] == []
+
+
+def test_a_password_that_was_replaced_while_it_was_checked_begins_no_session(database, anna):
+    people.set_password(database, anna.login, "another long password 7", now=NOW, must_change=False)
+
+    with pytest.raises(Wrong):
+        signing_in.open_for(database, anna, limits=LIMITS, now=NOW)
+
+
+def test_changing_the_password_undoes_nothing_that_an_administrator_did_meanwhile(database, anna):
+    opened = sign_in(database)
+    people.set_role(database, anna.login, Role.VIEWER, now=NOW)
+
+    change(database, opened)
+
+    assert people.listed(database)[0].role is Role.VIEWER
+
+
+def test_somebody_who_was_disabled_meanwhile_changes_no_password(database, anna):
+    opened = sign_in(database)
+    people.disable(database, anna.login, now=NOW)
+
+    with pytest.raises(Wrong):
+        change(database, opened)
+
+    assert people.listed(database)[0].password == anna.password
+
+
+def test_others_see_where_somebody_is_signed_in(database, anna):
+    mine = sign_in(database)
+    first = sign_in(database, address=THERE, now=NOW + timedelta(minutes=1))
+    sign_in(database, address=THERE, now=NOW - timedelta(minutes=31))
+
+    found = signing_in.others_of(database, mine.session, limits=LIMITS, now=NOW + timedelta(minutes=2))
+
+    assert [one.digest for one in found] == [first.session.digest]
+
+
 # -------------------------------------------------------------------------------------------------------------- people
 def test_a_login_is_given_once_however_it_is_written(database, anna):
     with pytest.raises(BadInput) as told:
@@ -260,6 +387,5 @@ def test_what_has_ended_is_removed_when_somebody_signs_in(database, anna):
 
     sign_in(database, now=NOW + timedelta(days=2))
 
-    with database.reading() as connection:
-        assert sessions.count(connection, anna.id, now=NOW) == 1
+    assert len(kept(database)["sessions"]) == 1
     assert kept(database)["sign_in_attempts"] == []

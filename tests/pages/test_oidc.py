@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -15,7 +16,7 @@ import time_machine
 
 from service.config import Settings
 from service.domain.roles import Role
-from service.flows import people
+from service.flows import people, vouching
 from service.pages import oidc
 from service.pages.oidc import Provider
 from tests.flows.build import NOW
@@ -207,16 +208,6 @@ def test_an_answer_that_was_changed_on_the_way_is_not_believed(doors, database, 
     assert client.get(path, query_string=sent).status_code == 403
 
 
-def test_another_client_secret_or_issuer_in_the_token_is_not_believed(doors, database, provided, issuer, monkeypatch):
-    add(database)
-    client = doors.without_key()
-    back = back_from_the_provider(to_the_provider(client), "anna-1")
-    real = Provider._registry
-    monkeypatch.setattr(Provider, "_registry", lambda self, _nonce: real(self, "another nonce"))
-
-    assert client.get(back).status_code == 403
-
-
 def test_a_provider_that_names_another_issuer_is_not_used(doors, provided, issuer, monkeypatch):
     real = oidc._json
     monkeypatch.setattr(oidc, "_json", lambda address: {**real(address), "issuer": "https://evil.example"})
@@ -236,8 +227,74 @@ def test_a_provider_that_is_away_is_said_in_words(doors, provided):
     assert "the hospital&#39;s sign-on does not answer" in answer.text
 
 
+def test_a_provider_that_is_away_is_not_asked_again_by_everybody(doors, provided, monkeypatch):
+    provided(oidc_issuer="http://127.0.0.1:1")
+    asked, real = [], oidc._json
+    monkeypatch.setattr(oidc, "_json", lambda address: asked.append(address) or real(address))
+
+    answers = [doors.without_key().get("/sign-in/elsewhere").status_code for _ in range(3)]
+
+    assert (answers, len(asked)) == ([503, 503, 503], 1)
+
+
 def test_without_a_provider_there_is_no_button(doors):
     client = doors.without_key()
 
     assert "elsewhere" not in client.get("/sign-in").text
     assert client.get("/sign-in/elsewhere").status_code == 404
+
+
+# ------------------------------------------------------------------------------------------------------------ joining
+VERIFIED = {"sub": "anna-1", "email": "Anna@Hospital.example", "email_verified": True}
+
+
+@pytest.mark.parametrize(
+    ("changed", "known"),
+    [
+        ({}, True),
+        ({"email_verified": False}, False),
+        ({"email_verified": "true"}, False),
+        ({"email_verified": None}, False),
+        ({"email": None}, False),
+        ({"email": ["anna@hospital.example"]}, False),
+        ({"email": "anna@hospital.example\x00"}, False),
+        ({"email": ""}, False),
+        ({"sub": ""}, False),
+        ({"sub": "anna\x00"}, False),
+        ({"sub": "anna\ud800"}, False),
+    ],
+    ids=repr,
+)
+def test_for_whom_a_provider_vouches(means, database, changed, known):
+    add(database)
+    claims = {**VERIFIED, **changed}
+
+    found = vouching.known(means, "https://id.example", claims, new=None, now=NOW)
+
+    assert (found is not None) == known
+
+
+@pytest.mark.parametrize("mail", ["a b@hospital.example", "x" * 300, "\x00@hospital.example"])
+def test_nobody_is_added_under_a_login_that_cannot_be_one(means, database, mail):
+    found = vouching.known(means, "https://id.example", {**VERIFIED, "email": mail}, new=Role.VIEWER, now=NOW)
+
+    assert found is None
+    assert people.listed(database) == []
+
+
+def test_somebody_new_who_comes_in_two_windows_at_once_is_added_once(means, database):
+    def come(_number: int) -> str:
+        return vouching.known(means, "https://id.example", VERIFIED, new=Role.VIEWER, now=NOW).id
+
+    with ThreadPoolExecutor(4) as threads:
+        ids = set(threads.map(come, range(8)))
+
+    assert ids == {one.id for one in people.listed(database)}
+    assert len(ids) == 1
+
+
+def test_another_issuer_with_the_same_name_for_somebody_is_somebody_else(means, database):
+    add(database)
+    vouching.known(means, "https://id.example", VERIFIED, new=None, now=NOW)
+
+    assert vouching.known(means, "https://other.example", VERIFIED, new=Role.VIEWER, now=NOW) is None

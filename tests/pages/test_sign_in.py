@@ -11,6 +11,7 @@ from service.flows import people
 from tests.flows.build import NOW, calcium, panel
 
 PASSWORD = "correct horse battery staple"
+OURS = {"Origin": "http://localhost"}
 HTML = {"Accept": "text/html,application/xhtml+xml"}
 
 
@@ -28,7 +29,7 @@ def add(database, role=Role.CLINICIAN, *, login="anna", must_change=False):
 
 
 def sign_in(client, *, password=PASSWORD, after="/account", **headers):
-    return client.post("/sign-in", data={"login": "anna", "password": password, "next": after}, headers=headers)
+    return client.post("/sign-in", data={"login": "anna", "password": password, "next": after}, headers=headers or OURS)
 
 
 @pytest.fixture
@@ -76,7 +77,10 @@ def test_over_https_the_cookie_is_kept_to_this_host_and_to_https(doors, database
     add(database)
 
     answer = doors.without_key().post(
-        "/sign-in", data={"login": "anna", "password": PASSWORD}, base_url="https://localhost"
+        "/sign-in",
+        data={"login": "anna", "password": PASSWORD},
+        base_url="https://localhost",
+        headers={"Origin": "https://localhost"},
     )
 
     assert re.fullmatch(
@@ -88,7 +92,7 @@ def test_over_https_the_cookie_is_kept_to_this_host_and_to_https(doors, database
 def test_whoever_is_wrong_sees_the_form_again_and_always_the_same(doors, database, login, password):
     add(database)
 
-    answer = doors.without_key().post("/sign-in", data={"login": login, "password": password})
+    answer = doors.without_key().post("/sign-in", data={"login": login, "password": password}, headers=OURS)
 
     assert answer.status_code == 401
     assert "The login or the password is not right." in answer.text
@@ -154,8 +158,11 @@ def test_a_form_without_the_token_of_the_session_changes_nothing(browser, path, 
         {"Sec-Fetch-Site": "same-site"},
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://localhost:81"},
+        {"Origin": "http://localhost", "Sec-Fetch-Site": "cross-site"},
+        {"Referer": "http://localhost/sign-in"},
     ],
-    ids=["cross-site", "same-site", "origin", "no origin"],
+    ids=["cross-site", "same-site", "origin", "null", "other port", "both", "neither"],
 )
 def test_another_site_cannot_sign_anybody_in(doors, database, headers):
     add(database)
@@ -166,17 +173,32 @@ def test_another_site_cannot_sign_anybody_in(doors, database, headers):
     assert "Set-Cookie" not in answer.headers
 
 
-def test_our_own_page_can(doors, database):
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"},
+        {"Sec-Fetch-Site": "same-origin", "Origin": "null"},
+        {"Sec-Fetch-Site": "none"},
+        {"Origin": "http://localhost"},
+        {"Origin": "https://alerts.hospital.example"},
+    ],
+    ids=["both", "origin withheld", "by hand", "over plain http", "behind a proxy that does not say so"],
+)
+def test_our_own_page_can(doors, database, app, monkeypatch, headers):
     add(database)
+    monkeypatch.setitem(app.config, "PUBLIC_URL", "https://alerts.hospital.example/lab")
 
-    own = {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"}
-    assert sign_in(doors.without_key(), **own).status_code == 303
+    assert sign_in(doors.without_key(), **headers).status_code == 303
+
+
+def test_browsers_are_let_say_where_the_form_comes_from(doors):
+    assert doors.without_key().get("/sign-in").headers["Referrer-Policy"] == "same-origin"
 
 
 AWAY = [
     "https://evil.example", "//evil.example", "///evil.example", "/\\evil.example", "\\\\evil.example", "https:evil",
     "javascript:alert(1)", "/\t/evil.example", "/\n//evil.example", "evil.example", "", "http:/\\evil.example",
-    "/%09/evil\\x", " //evil.example",
+    "/%09/evil\\x", " //evil.example", "/" + "x" * 5_000,
 ]  # fmt: skip
 
 
@@ -242,6 +264,43 @@ def test_the_page_of_the_account_says_who_is_signed_in(browser):
 
     assert "Anna &lt;b&gt;" in text
     assert "clinician" in text
+    assert "You are signed in nowhere else." in text
+
+
+def test_the_page_of_the_account_says_where_else_somebody_is_signed_in(browser, doors):
+    sign_in(doors.without_key())
+
+    assert "Last used" in browser.get("/account").text
+
+
+def test_every_page_says_who_is_signed_in_and_lets_them_out(browser, flag):
+    text = browser.get(f"/flags/{flag['id']}").text
+
+    assert "Anna &lt;b&gt;" in text
+    sent = {"csrf": re.search(r'name="csrf" value="([^"]+)"', text)[1]}
+    assert browser.post("/sign-out", data=sent).status_code == 303
+    assert browser.get("/account", headers=HTML).status_code == 303
+
+
+def test_guessing_the_present_password_is_told_with_the_time_to_wait(browser):
+    sent = {"old": "wrong", "password": "another long password 7", "again": "another long password 7"}
+    for _ in range(5):
+        browser.post("/account", data={**sent, "csrf": token_of(browser)})
+
+    answer = browser.post("/account", data={**sent, "old": PASSWORD, "csrf": token_of(browser)})
+
+    assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) <= 6
+
+
+def test_a_key_beside_a_cookie_changes_no_account(browser, doors):
+    sent = {"old": PASSWORD, "password": "another long password 7", "again": "another long password 7"}
+    key = doors.with_scopes("flags:read").environ_base["HTTP_AUTHORIZATION"]
+
+    answer = browser.post("/account", data=sent, headers={"Authorization": key})
+
+    assert (answer.status_code, answer.location) == (303, "/sign-in?next=/")
+    assert sign_in(browser).status_code == 303
 
 
 def test_whoever_got_a_password_from_somebody_else_changes_it_first(doors, database, flag):
