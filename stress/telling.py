@@ -37,10 +37,10 @@ def trial(kind: str, place: Place, size: Size) -> Found:
     port = place.port()
     with (
         serving(place, place.address(kind), **_OPEN) as service,
-        receiving(port, trouble=0.05) as taken,
+        receiving(port, trouble=size.of(0.02, 0.05)) as taken,
     ):
         taken.secret = _subscribe(service, port)
-        killed = _kill_some(service, taken, size.of(1, 60))
+        killed = _kill_some(service, taken, size)
         faults = [*_told(service, taken), *_flags_are_told(service)]
         again = len(taken.ids) - len(set(taken.ids))
         taken.ids.clear()
@@ -66,9 +66,10 @@ _EVERY = [
 ]
 
 
-def _kill_some(service: Service, taken: Taken, wanted: int) -> int:
+def _kill_some(service: Service, taken: Taken, size: Size) -> int:
+    wanted = size.of(1, 60)
     chance = random.Random(wanted)
-    with load(service, singles=4, bulks=1) as under_way, _dispatching(service, 2) as running:
+    with load(service, singles=size.of(2, 4), bulks=size.of(0, 1)) as under_way, _dispatching(service, 2) as running:
         for number in range(wanted):
             before = len(taken.ids)
             until(lambda before=before: len(taken.ids) > before + 5)
@@ -116,10 +117,11 @@ def _wait_until_told(service: Service) -> None:
 
 
 def _left(service: Service) -> int:
-    """How much is not looked at, or waits."""
-    waiting = select(func.count()).select_from(deliveries).where(deliveries.c.state == "waiting")
-    unseen = select(func.count()).select_from(events).where(~events.c.fanned)
-    return sum(_rows(service, waiting)[0]) + sum(_rows(service, unseen)[0])
+    """How much is not looked at, or waits. In one statement: between two, events become deliveries, unseen by both."""
+    waiting = select(func.count()).select_from(deliveries).where(deliveries.c.state == "waiting").scalar_subquery()
+    unseen = select(func.count()).select_from(events).where(~events.c.fanned).scalar_subquery()
+    left: int = _rows(service, select(waiting + unseen))[0][0]
+    return left
 
 
 def _rows(service: Service, statement: Any) -> Sequence[Any]:

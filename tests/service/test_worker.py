@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         return now[0]
 
     asked: list[float] = []
-    monkeypatch.setattr(worker.time, "monotonic", clock)
+    monkeypatch.setattr(worker, "time", SimpleNamespace(monotonic=clock))  # of this module: other threads have theirs
     return left
 
 

@@ -73,13 +73,13 @@ def test_a_database_that_is_away_is_told_in_the_same_words(bedside, monkeypatch)
 
 
 def test_nothing_of_the_patient_is_in_the_log(means, bedside, capsys):
-    hold(means, calcium("11.4"))
+    hold(means, calcium("13.87"))
 
     cards(post(bedside, asked(fhirAuthorization=None)))
 
     logged = capsys.readouterr().out
     assert '"event":"cds hooks call"' in logged
-    assert not any(one in logged for one in ("88204113", "p-1", "11.4", "ehr.example", "doc-1"))
+    assert not any(one in logged for one in ("88204113", "p-1", "13.87", "ehr.example", "doc-1"))
 
 
 # ------------------------------------------------------------------------------------------------- other origins
