@@ -28,6 +28,7 @@ from service.app import create_app
 from service.catalogue.load import Catalogue, load
 from service.config import Settings
 from service.flows import keys as key_flow
+from service.flows import people
 from service.flows.means import Means
 from service.flows.trail import Trail
 from service.storage import schema
@@ -43,6 +44,14 @@ settings.register_profile(
     "suite", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 settings.load_profile("suite")
+
+
+_LONG = ("tests/stress", "tests/bench", "tests/docs/test_readme.py", "tests/cli/test_backup.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest goes first: at the end one of two processes would wait for it with nothing to do."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
 
 
 class Postgres:
@@ -144,6 +153,20 @@ def database(address: str) -> Iterator[Database]:
     opened = Database.open(address, timeout=10)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def password_method() -> str:
+    """How passwords are hashed outside tests."""
+    return people._METHOD
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quickly(password_method: str) -> Iterator[None]:
+    """Passwords are hashed at a cost that hundreds of sign-ins can bear."""
+    people._METHOD = "scrypt:1024:8:1"
+    yield
+    people._METHOD = password_method
 
 
 @pytest.fixture(scope="session")

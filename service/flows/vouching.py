@@ -80,10 +80,10 @@ def _known(means: Means, named: _Named, *, new: Role | None, now: datetime) -> P
 
 
 def _joined(connection: Connection, holder: Person, named: _Named, *, now: datetime) -> Person | None:
-    """Whoever has the address as a login, unless a provider knows them already."""
+    """Whoever has the address as a login, unless a provider knows them already by another name."""
     found = people.held(connection, holder.login)
-    if found.subject is not None:
-        return None
+    if found.subject is not None:  # by the same name, if they came in another window of theirs meanwhile
+        return found if (found.issuer, found.subject) == (named.issuer, named.subject) else None
     joined = replace(found, issuer=named.issuer, subject=named.subject, changed_at=now)
     people.replace(connection, joined)
     return joined

@@ -72,6 +72,10 @@ def test_nothing_that_opens_anything_is_kept(database, anna):
     assert "scrypt:" in rows
 
 
+def test_finding_out_a_password_is_as_dear_as_it_should_be(password_method):
+    assert password_method == "scrypt:32768:8:3"
+
+
 # ---------------------------------------------------------------------------------------------------------- throttling
 def test_after_five_failures_each_further_one_costs_a_longer_wait(database, anna):
     now, waits = NOW, []
