@@ -97,6 +97,7 @@ API key     {secret}
             (made anew at every start like this one; it expires after 30 days)
 examples    lab-alerts demo, in another terminal, loads a synthetic history to look at
 alerts      lab-alerts listen, in another terminal, shows each alert as it is sent
+pages       lab-alerts users add ME --name ME --role clinician makes an account to sign in with
 
 Send a panel:
 
