@@ -47,7 +47,7 @@ def trial(kind: str, place: Place, size: Size) -> Found:
         many = size.of(300, 10_000)
         faults += _share(service, taken, many)
     did = f"{killed} dispatchers killed; {many:,} events through {_DISPATCHERS}"
-    counts = Counter({"told again": again, "refused": taken.refused, "forged": taken.forged})
+    counts = Counter({"told again": again, "refused": taken.refused, "forged": taken.forged, "cut off": taken.pieces})
     return Found(did=did, faults=(*faults, *few("signatures that are not good", range(taken.forged))), counts=counts)
 
 
