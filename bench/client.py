@@ -141,7 +141,7 @@ def streaming(port: int, key: str, body: bytes) -> Callable[[], Answers]:
 
 def _until_the_end(opened: socket.socket) -> Iterator[bytes]:
     last = b""
-    while not last.endswith(b"0\r\n\r\n"):  # the empty chunk that ends a chunked answer
+    while not last.endswith(b"\r\n0\r\n\r\n"):  # the empty chunk that ends a chunked answer; a header can end in 0, too
         received = _received(opened)
         last = last[-8:] + received
         yield received

@@ -12,15 +12,13 @@ from typing import NoReturn
 from urllib.request import ProxyHandler, build_opener
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from service import __version__
 from service.catalogue.load import load
 from service.cli_audit import audit
 from service.cli_backup import backup
 from service.cli_bulk import export, import_
-from service.cli_common import audited, database_of, environment, migrated, settings_in_effect, told
+from service.cli_common import audited, database_of, environment, migrated, print_rows, settings_in_effect, told
 from service.cli_demo import demo
 from service.cli_dispatch import dispatch
 from service.cli_erase import erase
@@ -200,12 +198,11 @@ def add_key(name: str, *, scopes: tuple[str, ...], source: str | None, days: int
 def list_keys() -> None:
     """List every key ever made, without the keys themselves."""
     now = datetime.now(UTC)
-    table = Table("name", "source", "scopes", "made", "expires", "state")
-    for key in key_flow.listed(migrated()):
-        table.add_row(
-            key.name, key.source, " ".join(key.scopes), _day(key.created_at), _day(key.expires_at), _state(key, now)
-        )
-    Console().print(table)
+    rows = [
+        (key.name, key.source, " ".join(key.scopes), _day(key.created_at), _day(key.expires_at), _state(key, now))
+        for key in key_flow.listed(migrated())
+    ]
+    print_rows(("name", "source", "scopes", "made", "expires", "state"), rows)
 
 
 def _day(moment: datetime | None) -> str:

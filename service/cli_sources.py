@@ -8,11 +8,9 @@ from pathlib import Path
 
 import click
 import orjson
-from rich.console import Console
-from rich.table import Table
 
 from service.catalogue.load import load
-from service.cli_common import migrated, settings_in_effect, told
+from service.cli_common import migrated, print_rows, settings_in_effect, told
 from service.flows import source_maps, unmapped
 from service.flows.means import Means
 from service.flows.unmapped import Lacking
@@ -36,11 +34,11 @@ def sources() -> None:
 @told
 def list_() -> None:
     """List every source that has sent a panel, has a key or has a map."""
-    table = Table("source", "last seen", "panels of a day", "map")
-    for one in source_maps.listed(_means(), now=datetime.now(UTC)):
-        version = f"version {one.version}" if one.version else "none"
-        table.add_row(one.name, _moment(one.last_seen_at), f"{one.panels:,}", version)
-    Console().print(table)
+    rows = [
+        (one.name, _moment(one.last_seen_at), f"{one.panels:,}", f"version {one.version}" if one.version else "none")
+        for one in source_maps.listed(_means(), now=datetime.now(UTC))
+    ]
+    print_rows(("source", "last seen", "panels of a day", "map"), rows)
 
 
 def _moment(moment: datetime | None) -> str:
@@ -76,14 +74,14 @@ def set_(name: str, file: Path) -> None:
 def unmapped_(name: str, *, days: int) -> None:
     """List the codes, names and units that neither the catalogue nor the map knows, the most frequent first."""
     found = unmapped.lack(name, _means(), now=datetime.now(UTC), days=days)
-    table = Table("system", "code", "analyte", "units", "results", "last seen", "example")
-    for one in found.items:
-        table.add_row(
-            one.system, one.code, one.analyte, _units(one), f"{one.count:,}", _moment(one.last_seen_at), one.panel
-        )
-    Console().print(table)
+    rows = [(*_named(one), _units(one), f"{one.count:,}", _moment(one.last_seen_at), one.panel) for one in found.items]
+    print_rows(("system", "code", "analyte", "units", "results", "last seen", "example"), rows)
     left = f" {found.more} more are not listed." if found.more else ""
     click.echo(f"Looked through {found.window.panels:,} panels.{left}")
+
+
+def _named(one: Lacking) -> tuple[str, str, str]:
+    return one.system or "", one.code or "", one.analyte or ""
 
 
 def _units(one: Lacking) -> str:

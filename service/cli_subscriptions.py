@@ -6,11 +6,9 @@ Law: a subscription is named by its name. No secret is printed, and no query of 
 from datetime import UTC, datetime
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from service.catalogue.load import load
-from service.cli_common import audited, migrated, settings_in_effect, told
+from service.cli_common import audited, migrated, print_rows, settings_in_effect, told
 from service.domain.subscriptions import Subscription
 from service.flows import subscriptions as flow
 from service.flows.means import Means
@@ -31,10 +29,8 @@ def subscriptions() -> None:
 @told
 def list_() -> None:
     """List every subscription and how it is doing."""
-    table = Table("name", "channel", "endpoint", "state", "waiting", "failed", "last sent")
-    for one in flow.listed(_means()):
-        table.add_row(*_row(one))
-    Console().print(table)
+    heads = ("name", "channel", "endpoint", "state", "waiting", "failed", "last sent")
+    print_rows(heads, map(_row, flow.listed(_means())))
 
 
 def _row(one: Shown) -> tuple[str, ...]:

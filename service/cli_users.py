@@ -7,12 +7,11 @@ import sys
 from datetime import UTC, datetime
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from service.cli_common import audited, migrated, told
+from service.cli_common import audited, migrated, print_rows, told
 from service.domain.roles import Role
 from service.flows import people
+from service.storage.people import Person
 
 _ROLE = click.Choice([role.value for role in Role])
 
@@ -58,13 +57,14 @@ def _read() -> str:
 @told
 def list_() -> None:
     """List everybody, also those who were disabled."""
-    table = Table("login", "name", "role", "signs in by", "since", "state")
-    for one in people.listed(migrated()):
-        ways = [way for way, there in (("password", one.password), ("OpenID Connect", one.subject)) if there]
-        state = "disabled" if one.disabled_at else "must change the password" if one.must_change else "active"
-        since = one.created_at.date().isoformat()
-        table.add_row(one.login, one.name, one.role.value, ", ".join(ways) or "nothing yet", since, state)
-    Console().print(table)
+    print_rows(("login", "name", "role", "signs in by", "since", "state"), map(_row, people.listed(migrated())))
+
+
+def _row(one: Person) -> tuple[str, ...]:
+    ways = [way for way, there in (("password", one.password), ("OpenID Connect", one.subject)) if there]
+    state = "disabled" if one.disabled_at else "must change the password" if one.must_change else "active"
+    since = one.created_at.date().isoformat()
+    return one.login, one.name, one.role.value, ", ".join(ways) or "nothing yet", since, state
 
 
 @users.command("role")

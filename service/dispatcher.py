@@ -22,8 +22,9 @@ from service.delivery.outcome import Later, Outcome, Sent
 from service.domain.errors import Unavailable
 from service.domain.subscriptions import Channel
 from service.flows import dispatch, fan_out
-from service.flows.dispatch import Done, Room, Shown, Task
+from service.flows.dispatch import Done, Forsaken, Room, Shown, Task
 from service.flows.means import Means
+from service.storage.deliveries import Claimed
 from service.storage.ids import new_id
 
 Chore = Callable[..., int]
@@ -32,6 +33,7 @@ _AFTER_A_FAULT = 5.0  # seconds
 _LOOK = 0.05  # seconds between two looks at what is still being sent, at the end
 _SLOW = 200  # milliseconds from which nothing is claimed ahead for a receiver
 _AHEAD = 8  # messages claimed for each thread: they are taken down together, in few transactions
+_FRESH = 1.0  # seconds for which it is taken that a subscription is as it was when it was last looked at
 _BACKWARD = timedelta(seconds=5)  # a clock that goes back by more has been set
 
 
@@ -74,6 +76,7 @@ class Dispatcher:
         self._under_way: dict[str, Task] = {}
         self._queues: dict[str, deque[Task]] = defaultdict(deque)
         self._left: deque[Task] = deque()
+        self._dropped: list[str] = []
         self._serving: Counter[str] = Counter()
         self._took: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -82,7 +85,9 @@ class Dispatcher:
         self._threads = ThreadPoolExecutor(work.threads, thread_name_prefix="send")
         self._log = structlog.get_logger().bind(dispatcher=self.id)
         self._last: datetime | None = None
-        self._next_chores = self._next_prolonging = 0.0
+        self._next_chores = self._next_prolonging = self._next_look = self._looked = 0.0
+        self._forsaken = Forsaken()
+        self._away: str | None = None
 
     def stop(self) -> None:
         """Claim no more; what is being sent is finished and taken down."""
@@ -104,8 +109,9 @@ class Dispatcher:
         while not self._stopping.is_set():
             try:
                 busy = self.round()
+                self._note_the_database(None)
             except Unavailable as error:
-                self._log.warning("the dispatcher waits for the database", why=error.why)
+                self._note_the_database(error.why)
                 busy = False
             except Exception as error:  # noqa: BLE001  whatever it is, the next round may do the rest
                 self._log.error("a round of the dispatcher has failed", exc_info=error)
@@ -114,6 +120,14 @@ class Dispatcher:
             if not busy:
                 self._wait(self._work.pause)
         self._finish()
+
+    def _note_the_database(self, why: str | None) -> None:
+        """Say once that it is away, and once that it is back."""
+        if why is not None and self._away is None:
+            self._log.warning("the dispatcher waits for the database", why=why)
+        elif why is None and self._away is not None:
+            self._log.info("the database is back")
+        self._away = why
 
     def round(self) -> bool:
         """One turn; answers whether there was anything to do. Raises ``Unavailable``."""
@@ -132,6 +146,11 @@ class Dispatcher:
             if mended:
                 self._log.warning("the clock was set back", deliveries=mended)
         self._last = now
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + dispatch.LEASE.total_seconds() / 2
+            ended = self._forsaken.look(self._work.means, now=now, at=time.monotonic())
+            if ended:
+                self._log.warning("claims of a clock that was ahead were ended", deliveries=ended)
         return now
 
     def _do_chores(self, now: datetime) -> None:
@@ -156,42 +175,55 @@ class Dispatcher:
             slow=dict.fromkeys(ahead, self._share),
             under_way=sending,
         )
-        self._leave_the_changed()
         claimed = dispatch.claim(work.means, by=self.id, room=room, now=work.clock())
         new = [one for one in claimed if one.id not in self._under_way]
-        tasks = dispatch.gather(work.means, new, work.shown) if new else []
+        tasks = self._gathered(new) if new else []
         for task in tasks:
             self._under_way[task.claimed.id] = task
             self._queues[task.claimed.subscription].append(task)
+        self._leave_the_changed()
         for name in {task.claimed.subscription for task in tasks}:
             self._set_to_work(name)
         return len(tasks)
 
+    def _gathered(self, claimed: Sequence[Claimed]) -> list[Task]:
+        """What is to be said of them; when that cannot be looked up now, they are let go for the next round."""
+        try:
+            return dispatch.gather(self._work.means, claimed, self._work.shown)
+        except Exception:
+            self._dropped.extend(one.id for one in claimed)
+            raise
+
     def _set_to_work(self, name: str) -> None:
         """Let as many threads serve a receiver as there is something for, up to its share."""
         with self._lock:
-            more = min(len(self._queues[name]), self._share) - self._serving[name]
+            # Those that serve it are busy with what has left the queue; one that finds nothing more steps out.
+            more = min(len(self._queues[name]), self._share - self._serving[name])
             self._serving[name] += max(0, more)
         for _ in range(more):
             self._threads.submit(self._serve, name)
 
     def _leave_the_changed(self) -> None:
         """What was claimed for a subscription that has been changed since is looked up anew."""
+        looked = time.monotonic()
         known = {name: queue[0].subscription.version for name, queue in self._queues.items() if queue}
         current = dispatch.versions(self._work.means, known) if known else {}
         for name, version in known.items():
             if current.get(name) != version:
                 self._leave_alone(name)
+        self._looked = looked
 
     def _serve(self, name: str) -> None:
         """Send one message to a receiver, and stand in line again: the others have their turns meanwhile.
 
-        When it fails, the rest is left alone.
+        When it fails, the rest is left alone; and so is all when nobody has looked lately whether it may be sent.
         """
-        task = self._next(name)
+        looked, task = self._looked, self._next(name)
         if task is None:
             return
-        if self._stopping.is_set() or not self._send(task):
+        if time.monotonic() - looked > _FRESH:
+            self._leave_alone(name, task)
+        elif self._stopping.is_set() or not self._send(task):
             self._leave_alone(name)
         if self._stopping.is_set():
             self._step_out(name)
@@ -209,8 +241,9 @@ class Dispatcher:
         with self._lock:
             self._serving[name] -= 1
 
-    def _leave_alone(self, name: str) -> None:
+    def _leave_alone(self, name: str, *tasks: Task) -> None:
         with self._lock:
+            self._left.extend(tasks)
             self._left.extend(self._queues[name])
             self._queues[name].clear()
 
@@ -245,6 +278,9 @@ class Dispatcher:
             self._unsettled.append(self._done.get())
         if self._unsettled:
             self._take_down()
+        if self._dropped:
+            dispatch.give_up(self._work.means, self._dropped, by=self.id)
+            self._dropped.clear()
         if self._left:
             self._let_go([self._left.popleft() for _ in range(len(self._left))])
         settled, self._settled = self._settled, 0

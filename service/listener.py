@@ -54,7 +54,8 @@ class Listener(socketserver.ThreadingTCPServer):
         self.listening = listening
         self.secret: str | None = None
         self._lock = Lock()
-        self._left_to_fail = listening.fail
+        self._to_fail = listening.fail
+        self._failed: set[str] = set()
         self._seen: set[str] = set()
         super().__init__((HOST, listening.port), _Handler)
 
@@ -88,8 +89,8 @@ class Listener(socketserver.ThreadingTCPServer):
     def _status(self, message: Message) -> int:
         if not message.genuine:
             return 401
-        if self._left_to_fail > 0:
-            self._left_to_fail -= 1
+        if self._to_fail > len(self._failed) and message.id not in self._failed:
+            self._failed.add(message.id)
             return 500
         return 204
 

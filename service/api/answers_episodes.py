@@ -9,6 +9,7 @@ from service.api.answers import Data, acknowledgement, actor, episode, instant, 
 from service.api.answers_history import member
 from service.domain.acts import Act, Attention, Called
 from service.flows.callbacks import Timeliness
+from service.storage.acts import Listed
 from service.storage.episodes import EpisodeView
 
 # How many flags that still wait a report lists for each source.
@@ -25,9 +26,13 @@ def episode_view(found: EpisodeView, intended_use: str) -> Data:
         "patient": {"id": found.patient.identifier, "authority": found.patient.authority},
         "version": row.version,
         "flags": [member(one) for one in found.flags],
-        "acts": [_act(one, found) for one in found.episode.acts],
+        "acts": [act(one, found.acts, of=row.id) for one in found.acts.acts],
         "callbacks": [callback(one) for one in found.calls],
-        "href": f"/v1/episodes/{row.id}",
+        "href": (here := f"/v1/episodes/{row.id}"),
+        **present(
+            all_acts=f"{here}/acts" if found.acts.more else None,
+            all_callbacks=f"{here}/callbacks" if found.more_calls else None,
+        ),
         "intended_use": intended_use,
     }
 
@@ -46,9 +51,9 @@ def _holding(holds: Attention) -> Data:
     )
 
 
-def _act(one: Act, found: EpisodeView) -> Data:
+def act(one: Act, among: Listed, *, of: str) -> Data:
+    """Something that somebody did about an episode, or about one that was merged into it."""
     head = {"id": one.id, "kind": one.kind, "at": instant(one.at), "by": actor(one.actor)}
-    undone_by = next((other.id for other in found.episode.acts if other.undoes == one.id), None)
     told = present(
         reason=one.reason,
         note=one.note,
@@ -56,8 +61,8 @@ def _act(one: Act, found: EpisodeView) -> Data:
         until=one.until_kind,
         ends_at=instant(one.until),
         undoes=one.undoes,
-        undone_by=undone_by,
-        episode=one.episode if one.episode != found.episode.row.id else None,
+        undone_by=among.undone_by.get(one.id),
+        episode=one.episode if one.episode != of else None,
     )
     return head | told | {"severity": one.severity, "flag": one.flag}
 

@@ -53,7 +53,11 @@ def _flag(found: Entry) -> Data | None:
 def kept_episode(found: KeptEpisode) -> Data:
     """An episode with every flag ever raised in it."""
     merged_into = present(merged_into=found.episode.merged_into)
-    more = {"flags": [member(row) for row in found.flags], "href": f"/v1/episodes/{found.episode.id}"}
+    more = {
+        "version": found.episode.version,
+        "flags": [member(row) for row in found.flags],
+        "href": f"/v1/episodes/{found.episode.id}",
+    }
     return episode(found.episode, found.acknowledged) | merged_into | more
 
 

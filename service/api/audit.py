@@ -9,6 +9,7 @@ from flask import Response
 from marshmallow import fields
 from marshmallow.validate import Range
 
+from service.api import guard
 from service.api.description import Door, refuses
 from service.api.guard import means, scope
 from service.api.paging import paged
@@ -43,7 +44,8 @@ def index(query: dict[str, Any]) -> Response:
     """Who did what
 
     Every request that was answered, also with a refusal, and every command that touched what is held of patients, the
-    newest first. An entry is there a moment after its answer.
+    newest first. An entry is there a moment after its answer. Of one that somebody has spoiled, what cannot be read is
+    null and is named in `unreadable`.
     """
     wanted = AuditFilter(**{name: query[name] for name in ("actor", "subject", "since", "until") if name in query})
     place, limit = cursor_after(query, wanted), query["limit"]
@@ -51,8 +53,8 @@ def index(query: dict[str, Any]) -> Response:
     with means().database.reading() as connection:
         rows = audit.page(connection, wanted, after=after, limit=limit + 1)
     last = rows[limit - 1] if len(rows) > limit else None
-    cursor = cursor_for((last.at, str(last.place)), wanted) if last else None
-    return paged([audit.shown(row) for row in rows[:limit]], cursor)
+    cursor = cursor_for((last.at or guard.now(), str(last.place)), wanted) if last else None
+    return paged([row.shown for row in rows[:limit]], cursor)
 
 
 def _place(name: str) -> int:

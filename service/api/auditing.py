@@ -10,6 +10,7 @@ from typing import Any
 from flask import Flask, Response, current_app, g, request
 
 from service.api import counting, guard
+from service.domain.actors import ActorKind
 from service.domain.audit import SYSTEM, Entry
 from service.flows.means import Means
 from service.flows.receipts import Receipt
@@ -66,12 +67,15 @@ def _end(response: Response) -> Response:
     return response
 
 
+_SIGNS_IN = frozenset({"sign_in.back"})  # by GET, for the provider sends the browser there
+
+
 def _told() -> bool:
     """Is this request one that is written down? What anybody may read, and what no route answers, is not."""
     endpoint = request.endpoint
     if endpoint is None or endpoint in UNTOLD or request.method == "OPTIONS":
         return False
-    return endpoint not in guard.PUBLIC or request.method not in _READING
+    return endpoint not in guard.PUBLIC or request.method not in _READING or endpoint in _SIGNS_IN
 
 
 def _entry(status: int) -> Entry:
@@ -90,6 +94,9 @@ def _entry(status: int) -> Entry:
 
 def _who() -> tuple[str | None, str | None]:
     """Who asks, as far as is known."""
+    entered = g.get("audit_person")
+    if entered is not None:
+        return ActorKind.PERSON.value, entered
     caller = g.get("cds_caller")
     if caller is not None:
         return SYSTEM, caller.client or "anybody"

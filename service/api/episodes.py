@@ -11,17 +11,25 @@ from typing import Any
 import orjson
 from flask import Response, jsonify, request
 from marshmallow import fields
+from sqlalchemy import Connection
 
 from service.api import auditing, guard
 from service.api.answers import instant
-from service.api.answers_episodes import bulk_item, callback, episode_view, timeliness
+from service.api.answers_episodes import act, bulk_item, callback, episode_view, timeliness
 from service.api.description import Door, refuses
 from service.api.guard import means, scope
-from service.api.problems import one_of_several
-from service.api.reading import Moment, Query, body, media_type
-from service.api.shapes_episodes import BulkAnswerShape, CallbacksShape, EpisodeViewShape, TimelinessReportShape
+from service.api.paging import paged
+from service.api.problems import Refused, one_of_several
+from service.api.reading import ListQuery, Moment, Query, body, cursor_after, cursor_for, media_type
+from service.api.shapes_episodes import (
+    ActPageShape,
+    BulkAnswerShape,
+    CallbackPageShape,
+    EpisodeViewShape,
+    TimelinessReportShape,
+)
 from service.domain.acts import ActKind
-from service.domain.errors import BadInput, Conflict, Fault, NotFound
+from service.domain.errors import BadInput, Conflict, Fault, NotFound, Stale
 from service.flows import acknowledge, callbacks
 from service.flows.acknowledge import Done
 from service.formats import act_asked
@@ -33,10 +41,14 @@ from service.formats.act_asked import (
     BulkAcknowledgementShape,
     CallShape,
     CommentShape,
+    Seen,
     SnoozeShape,
     UndoShape,
 )
-from service.storage.episodes import EpisodeView
+from service.storage import acts
+from service.storage import callbacks as call_rows
+from service.storage.episodes import EpisodeView, ListFilter
+from service.storage.history import Place
 
 door = Door("episodes", __name__, url_prefix="/v1", description="Episodes, and what people do about them")
 
@@ -75,7 +87,7 @@ def _optional() -> bytes:
 def show(name: str) -> Response:
     """One episode
 
-    With its flags, everything that people did about it, every call, and who has acknowledged, snoozed or taken it.
+    With its flags, who has acknowledged, snoozed or taken it, and what people did about it and whom they called lately.
     """
     return _answer(acknowledge.show(name, means(), now=guard.now()))
 
@@ -97,7 +109,9 @@ def _as_wished(version: int) -> bool:
 
 
 def _do(name: str, asked: Asked) -> Response:
-    return _done(acknowledge.do(name, asked, means(), by=guard.actor(), now=guard.now(), wish=_as_wished))
+    return _done(
+        acknowledge.do(name, asked, means(), by=guard.actor(), now=guard.now(), wish=_as_wished, whose=auditing.about)
+    )
 
 
 def _done(done: Done) -> Response:
@@ -199,40 +213,96 @@ def unsnoozed(name: str) -> Response:
 def several() -> Response:
     """Acknowledge several episodes
 
-    Each by itself: what can be done is done, and of the others it is said why not. Critical ones are always refused
-    here. Sent again, what was done is answered the same.
+    Each by itself, in the version in which it was seen: what can be done is done, and of the others it is said why not
+    (412: it has changed meanwhile). Critical ones are always refused here. Sent again, what was done is answered the
+    same.
     """
-    names, asked = act_asked.acknowledgements(_sent())
+    seen, asked = act_asked.acknowledgements(_sent())
     patients: set[str] = set()
-    items = [_one_of_several(name, asked, patients) for name in names]
+    items = [_one_of_several(one, asked, patients) for one in seen]
     auditing.about_each(patients)
     refused = sum("problem" in one for one in items)
     return jsonify({"items": items, "acknowledged": len(items) - refused, "refused": refused})
 
 
-def _one_of_several(name: str, asked: Asked, patients: set[str]) -> Data:
+def _one_of_several(seen: Seen, asked: Asked, patients: set[str]) -> Data:
     try:
-        done = acknowledge.do(name, asked, means(), by=guard.actor(), now=guard.now(), in_bulk=True)
-    except (BadInput, Conflict, NotFound) as error:
+        done = acknowledge.do(
+            seen.episode,
+            asked,
+            means(),
+            by=guard.actor(),
+            now=guard.now(),
+            wish=lambda version: version == seen.version,
+            whose=patients.add,
+            in_bulk=True,
+        )
+    except (BadInput, Conflict, NotFound, Stale) as error:
         problem = one_of_several(error)
-        return {"episode": name, "status": problem["status"], "problem": problem}
-    patients.add(done.view.patient.id)
-    return bulk_item(name, 201 if done.new else 200, done.view.episode.holds)
+        return {"episode": seen.episode, "status": problem["status"], "problem": problem}
+    return bulk_item(seen.episode, 201 if done.new else 200, done.view.episode.holds)
+
+
+@door.route("/episodes/<string:name>/acts")
+@scope("flags:read")
+@door.arguments(ListQuery(), location="query")
+@refuses(400, 401, 403, 404, 503)
+@door.response(200, ActPageShape)
+def done_about(query: Data, name: str) -> Response:
+    """What people did about an episode
+
+    Every act in the order in which they were done, those of episodes that were merged into it before its own.
+    """
+    wanted = ListFilter(episode=name, of="acts")
+    with means().database.reading() as connection:
+        patient = _named(connection, name)
+        found = acts.page(
+            connection,
+            patient,
+            acts.family(connection, patient, name),
+            after=_standing(cursor_after(query, wanted)),
+            limit=query["limit"],
+        )
+    last = found.acts[-1] if found.more else None
+    cursor = cursor_for((last.at, f"{last.episode}.{last.version}"), wanted) if last else None
+    return paged([act(one, found, of=name) for one in found.acts], cursor)
+
+
+def _named(connection: Connection, name: str) -> str:
+    patient = acts.patient_of(connection, name)
+    auditing.about(patient)
+    return patient
+
+
+def _standing(place: Place | None) -> acts.Standing | None:
+    if place is None:
+        return None
+    name, _, version = place[1].rpartition(".")
+    if not (version.isascii() and version.isdecimal() and len(version) < 10):
+        raise Refused("invalid-cursor", "the cursor cannot be read")
+    return name, int(version)
 
 
 # -------------------------------------------------------------------------------------------------------------- calls
 @door.route("/episodes/<string:name>/callbacks")
 @scope("flags:read")
-@refuses(401, 403, 404, 503)
-@door.response(200, CallbacksShape)
-def calls(name: str) -> Response:
+@door.arguments(ListQuery(), location="query")
+@refuses(400, 401, 403, 404, 503)
+@door.response(200, CallbackPageShape)
+def calls(query: Data, name: str) -> Response:
     """Calls about an episode
 
     Who was told of it by whom, when and how, in the order in which they were recorded; attempts that failed as well.
     """
-    found = acknowledge.show(name, means(), now=guard.now())
-    auditing.about(found.patient.id)
-    return jsonify({"items": [callback(one) for one in found.calls]})
+    wanted = ListFilter(episode=name, of="callbacks")
+    place, limit = cursor_after(query, wanted), query["limit"]
+    with means().database.reading() as connection:
+        patient = _named(connection, name)
+        names = acts.family(connection, patient, name)
+        found = call_rows.page(connection, patient, names, after=place and place[1], limit=limit + 1)
+    last = found[limit - 1] if len(found) > limit else None
+    cursor = cursor_for((last.recorded_at, last.id), wanted) if last else None
+    return paged([callback(one) for one in found[:limit]], cursor)
 
 
 @door.route("/episodes/<string:name>/callbacks", methods=["POST"], parameters=[_IF_MATCH])
@@ -248,7 +318,9 @@ def called(name: str) -> Response:
     it was when the flag was raised.
     """
     asked = act_asked.call(_sent())
-    return _done(callbacks.record(name, asked, means(), by=guard.actor(), now=guard.now(), wish=_as_wished))
+    return _done(
+        callbacks.record(name, asked, means(), by=guard.actor(), now=guard.now(), wish=_as_wished, whose=auditing.about)
+    )
 
 
 class ReportQuery(Query):

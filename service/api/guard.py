@@ -184,6 +184,19 @@ def _authenticated(endpoint: str) -> ApiKey:
     raise Refused("unauthenticated", why, headers={"WWW-Authenticate": challenge})
 
 
+def may(*names: str) -> bool:
+    """Of what is public, some is told to whoever has one of these scopes. Raises ``Unavailable``.
+
+    Nobody is refused: a key that opens nothing is as good as none.
+    """
+    endpoint = request.endpoint or ""
+    try:
+        found = _signed_in(endpoint) or _authenticated(endpoint)
+    except (Refused, SignInFirst):
+        return False
+    return any(found.may(name) for name in names)
+
+
 def _found(secret: str, endpoint: str) -> ApiKey | None:
     digest = keys.digest(secret)
     if endpoint in BUSY and (lately := _seen_lately(digest)):

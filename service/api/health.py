@@ -1,6 +1,7 @@
 """Health: is the process alive, and can it do its work?
 
-Law: "ready" is only said after every part was asked; the answer names the part that failed, and nothing of why.
+Law: "ready" is only said after every part was asked; the answer names the part that failed, and nothing of why. Whoever
+shows no key is told no name of a source.
 """
 
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from http import HTTPStatus
 from flask import Response, jsonify
 
 from service import __version__
+from service.api import guard
 from service.api.answers import Data, instant, present
 from service.api.description import Door
 from service.api.guard import means, now
@@ -35,13 +37,15 @@ def live() -> Response:
 
 
 @door.route("/ready")
+@door.doc(security=[{}, {"key": []}])
 @door.alt_response(503, schema=HealthShape, content_type=MEDIA_TYPE, description="A part failed.")
 @door.response(200, HealthShape, content_type=MEDIA_TYPE)
 def ready() -> Response:
     """Ready
 
     The database answers, its schema is the one this program was written for, and a rule set is loaded. A source that is
-    expected to send and does not is a warning.
+    expected to send and does not is a warning: `feeds` says how many are silent. Which, and since when, is told to
+    a key with the scope `metrics:read` or `flags:read` (`feed:…`).
     """
     checks = {name: _passes(check) for name, check in _CHECKS.items()}
     told: dict[str, list[Data]] = {name: [{"status": _PASS if passed else "fail"}] for name, passed in checks.items()}
@@ -56,9 +60,17 @@ def _feeds() -> dict[str, list[Data]]:
     """How the feeds are: a silent one is a warning, for this service can do its work."""
     try:
         found = feeds.listed(means())
+        named = found if found and guard.may(*_WHERE_ELSE) else []
     except Unavailable:
         return {}
-    return {f"feed:{one.source}": [_feed(one)] for one in found}
+    silent = sum(one.is_late(now()) for one in found)
+    told = {"status": _WARN if silent else _PASS, "time": instant(now()), "observedValue": silent}
+    counted = {"feeds": [told | {"observedUnit": "silent"}]} if found else {}
+    return counted | {f"feed:{one.source}": [_feed(one)] for one in named}
+
+
+# The same is told to these by GET /metrics and GET /v1/feeds.
+_WHERE_ELSE = ("metrics:read", "flags:read")
 
 
 def _feed(one: Feed) -> Data:

@@ -75,7 +75,8 @@ def _public_origin() -> str:
 
 
 def let_in(response: Response, opened: Opened) -> Response:
-    """Give the browser its token."""
+    """Give the browser its token. The audit says who it is."""
+    g.audit_person = opened.session.person.id
     response.set_cookie(cookie(), opened.token, httponly=True, samesite="Lax", secure=secure(), path="/")
     return response
 

@@ -291,12 +291,23 @@ def _counted(faults: Sequence[Fault]) -> str:
     return faults[0].detail if count == 1 and not faults[0].pointer else f"{count} fault{'s' * (count > 1)}"
 
 
-def one_of_several(error: BadInput | NotFound | Conflict) -> dict[str, Any]:
+def one_of_several(error: BadInput | NotFound | Stale | Conflict) -> dict[str, Any]:
     """Why one of several things was refused, while others were done."""
-    counting.problem(kind := error.kind if isinstance(error, BadInput | Conflict) else "not-found")
-    if isinstance(error, BadInput):
-        return problem_data(PROBLEMS[kind], _counted(error.faults), error.faults)
-    return problem_data(PROBLEMS[kind], error.detail if isinstance(error, Conflict) else _lacking(error))
+    kind, detail, faults = _refusal(error)
+    counting.problem(kind)
+    return problem_data(PROBLEMS[kind], detail, faults)
+
+
+def _refusal(error: BadInput | NotFound | Stale | Conflict) -> tuple[str, str, Sequence[Fault]]:
+    match error:
+        case BadInput():
+            return error.kind, _counted(error.faults), error.faults
+        case Conflict():
+            return error.kind, error.detail, ()
+        case Stale():
+            return "precondition-failed", str(error), ()
+        case NotFound():
+            return "not-found", _lacking(error), ()
 
 
 def _not_found(error: NotFound) -> Response:

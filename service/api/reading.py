@@ -30,8 +30,10 @@ from service.domain.subscriptions import ALL_TYPES, TEST_TYPE, DeliveryState
 from service.formats.strict_json import usable
 from service.storage.audit import AuditFilter
 from service.storage.delivery_reading import DeliveryFilter
+from service.storage.episodes import ListFilter
 from service.storage.history import FlagFilter, Place
 from service.storage.searching import EpisodeSearch, FlagSearch, ResultSearch
+from service.storage.subscriptions import SubscriptionFilter
 from service.storage.tables import FLAG_STATES
 from service.storage.timeline import EpisodeFilter, TimelineFilter
 
@@ -39,6 +41,8 @@ Filter = (
     AuditFilter
     | DeliveryFilter
     | FlagFilter
+    | ListFilter
+    | SubscriptionFilter
     | TimelineFilter
     | EpisodeFilter
     | FlagSearch
@@ -220,6 +224,13 @@ class EpisodeQuery(PageQuery):
 
     finding = _listed(Finding, "Only these findings; may be repeated.")
     state = _listed(EpisodeState, "Only these states; may be repeated.")
+
+
+class ListQuery(Query):
+    """Parameters of a list that belongs to one thing."""
+
+    limit = fields.Integer(load_default=PAGE, validate=Range(1, MAX_PAGE), metadata={"description": "Items in a page."})
+    cursor = fields.String(metadata={"description": "Where the page begins: taken from the next link."})
 
 
 class DeliveryQuery(Query):

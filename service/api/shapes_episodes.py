@@ -17,6 +17,7 @@ from service.api.shapes import (
 )
 from service.domain.acts import ActKind, How, Reached, Reason, Until
 from service.domain.rules import Severity
+from service.storage.episodes import LATEST
 from service.storage.tables import FLAG_STATES
 
 
@@ -30,6 +31,7 @@ class EpisodeFlagShape(Schema):
 
 class KeptEpisodeShape(EpisodeShape):
     merged_into = text("The episode as part of which this one goes on.")
+    version = fields.Integer(required=True, metadata={"description": "Counts every change; the ETag begins with it."})
     flags = fields.List(fields.Nested(EpisodeFlagShape), required=True)
     href = fields.String(required=True)
 
@@ -88,15 +90,29 @@ class CallbackShape(Schema):
 
 class EpisodeViewShape(KeptEpisodeShape):
     patient = fields.Nested(PatientRefShape, required=True)
-    version = fields.Integer(required=True, metadata={"description": "Counts every change; the ETag begins with it."})
     snoozed = fields.Nested(SnoozedShape, metadata={"description": "Absent where it is not, or no longer."})
     assigned = fields.Nested(AssignedShape, metadata={"description": "Absent where nobody has it."})
-    acts = fields.List(fields.Nested(ActShape), required=True)
-    callbacks = fields.List(fields.Nested(CallbackShape), required=True)
+    acts = fields.List(
+        fields.Nested(ActShape), required=True, metadata={"description": f"The last {LATEST}, in order."}
+    )
+    callbacks = fields.List(
+        fields.Nested(CallbackShape), required=True, metadata={"description": f"The last {LATEST}, in order."}
+    )
+    all_acts = text("Address of all acts, in pages; absent where all are here.")
+    all_callbacks = text("Address of all calls, in pages; absent where all are here.")
     intended_use = fields.String(required=True)
 
 
-class CallbacksShape(Schema):
+class _ListShape(Schema):
+    next = text("Address of the next page; null on the last one.", allow_none=True, required=True)
+    intended_use = fields.String(required=True)
+
+
+class ActPageShape(_ListShape):
+    items = fields.List(fields.Nested(ActShape), required=True)
+
+
+class CallbackPageShape(_ListShape):
     items = fields.List(fields.Nested(CallbackShape), required=True)
 
 

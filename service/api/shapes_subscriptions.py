@@ -52,8 +52,10 @@ class NewSecretShape(SubscriptionShape):
     secret = text("What is sent is signed with it. It is not shown again.")
 
 
-class SubscriptionsShape(Schema):
+class SubscriptionPageShape(Schema):
     items = fields.List(fields.Nested(SubscriptionShape), required=True)
+    next = fields.String(required=True, allow_none=True)
+    intended_use = fields.String(required=True)
 
 
 class TestEventShape(Schema):
@@ -67,10 +69,13 @@ class ReplayedShape(Schema):
     dry_run = fields.Boolean(required=True)
 
 
+_NUMBER = {"description": "Counts up for the subscription, without a gap; tests are counted, too."}
+
+
 class DeliveryShape(Schema):
     id = fields.String(required=True)
     subscription = fields.String(required=True)
-    number = fields.Integer(required=True, metadata={"description": "Counts up for the subscription, without a gap."})
+    number = fields.Integer(required=True, metadata=_NUMBER)
     event = text("The event; webhook-id of the message, however often it is sent.", required=True)
     type = fields.String(required=True)
     flag = fields.String()

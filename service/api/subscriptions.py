@@ -10,18 +10,21 @@ from typing import Any
 
 import orjson
 from flask import Response, current_app, jsonify, request
+from marshmallow import fields
+from marshmallow.validate import Range
 
 from service.api import guard
 from service.api.answers import Data
 from service.api.answers_subscriptions import subscription
 from service.api.description import Door, refuses
 from service.api.guard import means, scope
-from service.api.reading import body, media_type
+from service.api.paging import paged
+from service.api.reading import MAX_PAGE, PAGE, Query, body, cursor_after, cursor_for, media_type
 from service.api.shapes_subscriptions import (
     NewSecretShape,
     ReplayedShape,
+    SubscriptionPageShape,
     SubscriptionShape,
-    SubscriptionsShape,
     TestEventShape,
 )
 from service.domain.subscriptions import TEST_TYPE, Channel, Subscription
@@ -35,6 +38,7 @@ from service.formats.subscription_asked import (
     RotationShape,
     SubscriptionChangeShape,
 )
+from service.storage.subscriptions import SubscriptionFilter
 
 door = Door("subscriptions", __name__, url_prefix="/v1", description="Who wants to be told of what")
 
@@ -55,16 +59,28 @@ def _check(channel: Channel, endpoint: str) -> Sequence[str]:
     return faults
 
 
+class SubscriptionQuery(Query):
+    """Parameters of listing subscriptions."""
+
+    limit = fields.Integer(load_default=PAGE, validate=Range(1, MAX_PAGE), metadata={"description": "Items in a page."})
+    cursor = fields.String(metadata={"description": "Where the page begins: taken from the next link."})
+
+
 @door.route("/subscriptions")
 @scope("subscriptions:write")
-@refuses(401, 403, 503)
-@door.response(200, SubscriptionsShape)
-def index() -> Response:
+@door.arguments(SubscriptionQuery(), location="query")
+@refuses(400, 401, 403, 503)
+@door.response(200, SubscriptionPageShape)
+def index(query: dict[str, Any]) -> Response:
     """Subscriptions
 
     Every subscription and how it is doing, the oldest first.
     """
-    return jsonify({"items": [subscription(one) for one in subscriptions.listed(means())]})
+    wanted, limit = SubscriptionFilter(), query["limit"]
+    found = subscriptions.listed(means(), after=cursor_after(query, wanted), limit=limit + 1)
+    last = found[limit - 1].subscription if len(found) > limit else None
+    cursor = cursor_for((last.created_at, last.id), wanted) if last else None
+    return paged([subscription(one) for one in found[:limit]], cursor)
 
 
 @door.route("/subscriptions", methods=["POST"])

@@ -105,7 +105,11 @@ def watched(kind: Any) -> Any:
 
 
 def note(used: socket.socket) -> None:
-    """Note a connection with the attempt of this thread, if there is one under way."""
+    """Note a connection with the attempt of this thread, if there is one under way.
+
+    What is left of its time is the connection's: making it may have had a part only.
+    """
     attempt: Attempt | None = getattr(_THREAD, "attempt", None)
     if attempt is not None:
+        used.settimeout(max(0.001, attempt.ends - time.monotonic()))
         attempt.uses(used.fileno())

@@ -18,6 +18,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 
 from service.delivery.addresses import Guard, Resolve, Target, resolve
 from service.delivery.deadline import Attempt, Watch, watched
+from service.delivery.names import MOST_TRIED, Names, TooSlow, share
 
 MOST = 4096  # bytes of an answer
 _POOLS = 64  # receivers to which connections are kept
@@ -26,6 +27,10 @@ _CONNECTIONS = 16  # to each of them
 
 class NotReached(Exception):
     """No answer came. The text says why, without addresses."""
+
+
+class _NoConnection(NotReached):
+    """Nothing was sent, as there was nobody to send it to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +51,7 @@ class Client:
     def __init__(
         self, guard: Guard, *, seconds: float, authorities: str | None = None, look_up: Resolve = resolve
     ) -> None:
-        self._guard, self._seconds, self._look_up = guard, seconds, look_up
+        self._guard, self._seconds, self._names = guard, seconds, Names(look_up)
         self._tls = ssl.create_default_context()
         # A name counts where certificates have names, and not in their free text (RFC 9525, section 1.4.2).
         self._tls.hostname_checks_common_name = False
@@ -59,40 +64,57 @@ class Client:
     def post(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Post a body. Raises ``Forbidden`` where it must not go, and ``NotReached``."""
         target = self._guard.read(endpoint)
-        ends = time.monotonic() + self._seconds
+        own = {"Host": target.authority, "Accept-Encoding": "identity", "User-Agent": "lab-alerts", **headers}
+        with self._watch.until(time.monotonic() + self._seconds) as attempt:
+            *others, last = self._addresses(target, attempt)
+            for left, address in zip(range(len(others) + 1, 1, -1), others, strict=True):
+                # Nothing was sent where no connection was made; the next address may take one.
+                with suppress(_NoConnection):
+                    return self._ask(target, address, attempt, body=body, headers=own, left=left)
+            return self._ask(target, last, attempt, body=body, headers=own)
+
+    def _addresses(self, target: Target, attempt: Attempt) -> list[str]:
+        """Those to try: first to which there are connections, then as they were found."""
         try:
-            address = self._guard.pick(target, self._look_up)
+            found = self._guard.pick(target, lambda host, port: self._names.find(host, port, ends=attempt.ends))
+        except TooSlow:
+            raise NotReached("the name of the receiver is not found in time") from None
         except OSError:
             raise NotReached("the name of the receiver is not found") from None
-        own = {"Host": target.authority, "Accept-Encoding": "identity", "User-Agent": "lab-alerts", **headers}
-        return self._ask(self._pool(target, address), target, body, headers=own, ends=ends)
+        with self._lock:
+            return sorted(found, key=lambda address: _key(target, address) not in self._pools)[:MOST_TRIED]
 
-    def _ask(self, pool: Any, target: Target, body: bytes, *, headers: Mapping[str, str], ends: float) -> Answer:
-        left = max(0.001, ends - time.monotonic())
-        with self._watch.until(ends) as attempt:
-            try:
-                # What is asked for stands in the order in which urllib3 names it; nothing is left to its defaults.
-                response = pool.urlopen(
-                    "POST",
-                    target.path,
-                    body=body,
-                    headers=headers,
-                    retries=False,
-                    redirect=False,
-                    assert_same_host=False,
-                    timeout=urllib3.Timeout(connect=left, read=left),
-                    preload_content=False,
-                    decode_content=False,
-                )
-                if attempt.over:  # cut off in the middle of the head, which reads as if it had ended there
-                    raise NotReached(_TOO_LATE)
-                return _begun(response)
-            except (HTTPError, OSError) as error:
-                raise NotReached(_why(error, attempt)) from None
+    def _ask(
+        self, target: Target, address: str, attempt: Attempt, *, body: bytes, headers: Mapping[str, str], left: int = 1
+    ) -> Answer:
+        """Ask one address; ``left``: how many have to share the time for a connection."""
+        timeout = urllib3.Timeout(connect=share(attempt.ends, of=left), read=share(attempt.ends, of=1))
+        try:
+            # What is asked for stands in the order in which urllib3 names it; nothing is left to its defaults.
+            response = self._pool(target, address).urlopen(
+                "POST",
+                target.path,
+                body=body,
+                headers=headers,
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                timeout=timeout,
+                preload_content=False,
+                decode_content=False,
+            )
+            if attempt.over:  # cut off in the middle of the head, which reads as if it had ended there
+                raise NotReached(_TOO_LATE)
+            return _begun(response)
+        except (NewConnectionError, ConnectTimeoutError) as error:
+            self._forget(target, address)
+            raise _NoConnection(_why(error, attempt)) from None
+        except (HTTPError, OSError) as error:
+            raise NotReached(_why(error, attempt)) from None
 
     def _pool(self, target: Target, address: str) -> Any:
         """The connections to one address under one name."""
-        key = (target.scheme, target.host, target.port, address)
+        key = _key(target, address)
         with self._lock:
             found = self._pools.pop(key, None) or self._opened(target, address)
             self._pools[key] = found
@@ -100,6 +122,11 @@ class Client:
         for one in dropped:
             one.close()
         return found
+
+    def _forget(self, target: Target, address: str) -> None:
+        """Nothing connects there now: others come first the next time."""
+        with self._lock:
+            self._pools.pop(_key(target, address), None)
 
     def _opened(self, target: Target, address: str) -> Any:
         options: dict[str, Any] = {"maxsize": _CONNECTIONS, "block": False, "retries": False}
@@ -109,12 +136,19 @@ class Client:
         return _TlsPool(address, target.port, **options)
 
 
+def _key(target: Target, address: str) -> tuple[str, str, int, str]:
+    return target.scheme, target.host, target.port, address
+
+
 class _Pool(urllib3.HTTPConnectionPool):
     ConnectionCls = watched(urllib3.connection.HTTPConnection)
 
 
 class _TlsPool(urllib3.HTTPSConnectionPool):
     ConnectionCls = watched(urllib3.connection.HTTPSConnection)
+
+
+POOLS = {"http": _Pool, "https": _TlsPool}
 
 
 def _begun(response: Any) -> Answer:

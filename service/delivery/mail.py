@@ -9,19 +9,24 @@ import smtplib
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
 from typing import Any
 
-from service.delivery.deadline import Watch, note
+from service.delivery.addresses import Resolve, resolve
+from service.delivery.deadline import Attempt, Watch
 from service.delivery.letter import Letter
+from service.delivery.names import Names, connected
 from service.delivery.outcome import Later, Outcome, Refused, Sent
 
+Reach = Callable[[str, int], socket.socket]
+
 _PREFIX = "mailto:"
-_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
+_ATOM, _LABEL = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+", r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_ADDRESS = re.compile(rf"(?=[^@]{{1,64}}@.{{1,253}}$){_ATOM}(\.{_ATOM})*@{_LABEL}(\.{_LABEL})*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +45,10 @@ class MailServer:
 class MailSender:
     """Sends mail."""
 
-    def __init__(self, server: MailServer | None, *, authorities: str | None = None) -> None:
-        self._server = server
+    def __init__(
+        self, server: MailServer | None, *, authorities: str | None = None, look_up: Resolve = resolve
+    ) -> None:
+        self._server, self._names = server, Names(look_up)
         self._watch = Watch(1.0 if server is None else server.seconds / 8)
         self._tls = ssl.create_default_context()
         if authorities is not None:
@@ -53,8 +60,8 @@ class MailSender:
             return Later(why="no mail server is set (LAB_ALERTS_SMTP_HOST)")
         try:
             with (
-                self._watch.until(time.monotonic() + self._server.seconds),
-                _connected(self._server, self._tls) as smtp,
+                self._watch.until(time.monotonic() + self._server.seconds) as attempt,
+                _connected(self._server, self._tls, self._reach(attempt)) as smtp,
             ):
                 smtp.send_message(_written(letter, self._server))
         except smtplib.SMTPRecipientsRefused as error:
@@ -68,6 +75,9 @@ class MailSender:
             return Later(why="the mail server is not reached, or does not do what it is asked")
         return Sent()
 
+    def _reach(self, attempt: Attempt) -> Reach:
+        return lambda host, port: connected(self._names.find(host, port, ends=attempt.ends), port, ends=attempt.ends)
+
     def faults(self, endpoint: str) -> list[str]:
         """What speaks against an endpoint."""
         if self._server is None:
@@ -79,11 +89,11 @@ class MailSender:
 
 
 @contextmanager
-def _connected(server: MailServer, tls: ssl.SSLContext) -> Iterator[smtplib.SMTP]:
+def _connected(server: MailServer, tls: ssl.SSLContext, reach: Reach) -> Iterator[smtplib.SMTP]:
     if server.security == "tls":
-        smtp: smtplib.SMTP = _SmtpTls(server.host, server.port, timeout=server.seconds, context=tls)
+        smtp: smtplib.SMTP = _SmtpTls(server.host, server.port, reach=reach, timeout=server.seconds, context=tls)
     else:
-        smtp = _Smtp(server.host, server.port, timeout=server.seconds)
+        smtp = _Smtp(server.host, server.port, reach=reach, timeout=server.seconds)
     try:
         if server.security == "starttls":
             smtp.starttls(context=tls)
@@ -97,17 +107,25 @@ def _connected(server: MailServer, tls: ssl.SSLContext) -> Iterator[smtplib.SMTP
         smtp.close()
 
 
-class _Smtp(smtplib.SMTP):
-    """One whose connection ends with the time of its attempt."""
-
-    def _get_socket(self, *given: Any) -> socket.socket:
-        made: socket.socket = super()._get_socket(*given)  # type: ignore[misc]  # the types leave it out
-        note(made)
-        return made
+class _Reaching:
+    def __init__(self, *given: Any, reach: Reach, **more: Any) -> None:
+        self._reach = reach
+        super().__init__(*given, **more)
 
 
-class _SmtpTls(smtplib.SMTP_SSL, _Smtp):
-    """One that is encrypted from its beginning; of these, too, the connection below TLS is noted."""
+class _Reached(smtplib.SMTP):
+    _reach: Reach
+
+    def _get_socket(self, host: str, port: int, _timeout: float) -> socket.socket:
+        return self._reach(host, port)
+
+
+class _Smtp(_Reaching, _Reached):
+    """One whose connection is made, and ends, within the time of its attempt."""
+
+
+class _SmtpTls(_Reaching, smtplib.SMTP_SSL, _Reached):
+    """One that is encrypted from its beginning, on such a connection."""
 
 
 def _written(letter: Letter, server: MailServer) -> EmailMessage:

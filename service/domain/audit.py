@@ -7,8 +7,9 @@ Law: an entry names a patient by our own pseudonym only. Whoever has the entries
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -66,6 +67,52 @@ def as_data(entry: Entry, after: Mark) -> Data:
     }
 
 
+# ------------------------------------------------------------------------------------------------- what can be written
+# In the detail of an entry of which something could not be written: what that was.
+MENDED = "mended"
+
+_TEXTS = ("kind", "actor", "action", "subject", "request_id", "outcome")
+_ODD = re.compile("[\0\ud800-\udfff]")  # PostgreSQL has no NUL, and UTF-8 no half of a character
+_LONGEST = 500  # characters; an index has its limits
+_LARGEST = 2**63  # what the readers of JSON agree on
+_MOST = 10_000  # characters of a detail
+
+
+def writable(entry: Entry) -> Entry:
+    """The entry as every database takes it; mostly the very same. What none takes is replaced, and that is said."""
+    found: Data = {name: _text(getattr(entry, name)) for name in _TEXTS}
+    if (found["kind"], found["actor"]) != (None, None):
+        found["kind"] = found["kind"] if found["kind"] in KINDS else SYSTEM
+        found["actor"] = found["actor"] or "unknown"
+    detail = {name: value for name, value in entry.detail.items() if _is_plain(name) and _is_plain(value)}
+    found["detail"] = detail if len(str(detail)) <= _MOST else {}
+    odd = sorted(name for name, value in found.items() if value != getattr(entry, name))
+    return replace(entry, **found | {"detail": found["detail"] | {MENDED: odd}}) if odd else entry
+
+
+def bare(entry: Entry) -> Entry:
+    """An entry of which nothing can be written: that there was one, and when."""
+    return Entry(at=entry.at, action="unwritable", outcome="unwritable", detail={MENDED: ["all"]})
+
+
+def _text(value: str | None) -> str | None:
+    return None if value is None else _ODD.sub("\N{REPLACEMENT CHARACTER}", value)[:_LONGEST]
+
+
+def _is_plain(value: Any, deep: int = 3) -> bool:
+    """Is it a number, a word, or a few of them?"""
+    if isinstance(value, str):
+        return len(value) <= _MOST and not _ODD.search(value)
+    if isinstance(value, int):
+        return abs(value) < _LARGEST
+    if isinstance(value, list | tuple):
+        return deep > 0 and all(_is_plain(one, deep - 1) for one in value)
+    if isinstance(value, dict):
+        return deep > 0 and all(_is_plain(name) and _is_plain(one, deep - 1) for name, one in value.items())
+    return value is None
+
+
+# ---------------------------------------------------------------------------------------------------------------- seal
 def canonical(data: Data) -> bytes:
     """JSON in one way only: sorted keys, no spaces, UTF-8."""
     return _write(data).encode()

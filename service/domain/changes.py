@@ -159,6 +159,9 @@ def _told(
     carried = _carrying(episode, former)
     changes = [birth for birth in _births(carried, former, after.flags) if _tells(birth, before)]
     escalated = any(one.kind is ChangeKind.ESCALATED for one in changes)
+    if not escalated and _rises_again(carried, former):
+        changes.append(new_change(kind=ChangeKind.ESCALATED, episode=carried))
+        escalated = True
     carried = _attended(carried, former, graver=escalated or (former is not None and carried.worse_than(former)))
     if episode.open and former is not None and not former.open:
         changes.append(new_change(kind=ChangeKind.REOPENED, episode=carried))
@@ -167,6 +170,12 @@ def _told(
     if not escalated and carried.open and former is not None and former.acknowledged and not carried.acknowledged:
         changes.append(new_change(kind=ChangeKind.UNACKNOWLEDGED, episode=carried))
     return carried, changes
+
+
+def _rises_again(episode: Episode, former: Episode | None) -> bool:
+    """Is it graver again without a new flag, because what was better has been taken back?"""
+    both_open = former is not None and former.open and episode.open
+    return former is not None and both_open and episode.level.rank > former.level.rank
 
 
 def _tells(birth: Change, before: Judgement) -> bool:

@@ -2,8 +2,8 @@
 
     how long has it waited ─► which steps are due ─► can they be told ─► told, passed over, or nobody can be told
 
-Law: a step is taken once for each time that an episode begins to wait. What cannot be told is passed over only to
-somebody who can be; where there is nobody, it stays due.
+Law: a step is taken once for each time that an episode begins to wait. What cannot be told, or was told and reached
+nobody, is passed over only to somebody who can be told; where there is nobody, it stays due.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -21,8 +21,9 @@ OLD = timedelta(hours=24)
 
 
 class StepState(StrEnum):
-    """``passed_over``: to the next step, as its subscription is paused, disabled or deleted. ``too_late``: a later one
-    was told instead, for all of them were long due. ``unheard``: nobody is left who can be told; it stays due.
+    """``passed_over``: to the next step, as its subscription is paused, disabled or deleted, or what it was told
+    reached nobody. ``too_late``: a later one was told instead, for all of them were long due. ``unheard``: nobody is
+    left who can be told; it stays due.
     """
 
     TOLD = "told"
@@ -72,21 +73,30 @@ class Taken:
 
 
 def taken_now(
-    policy: Policy, *, waited: timedelta, before: Mapping[int, StepState], active: Collection[str]
+    policy: Policy,
+    *,
+    waited: timedelta,
+    before: Mapping[int, StepState],
+    active: Collection[str],
+    lost: Collection[int] = (),
 ) -> tuple[Taken, ...]:
     """What becomes of the steps of an episode that has waited for so long.
 
-    ``before``: the steps that were taken before. ``active``: the subscriptions that can be told.
+    ``before``: the steps that were taken before; of them ``lost`` were told, and it reached nobody. ``active``: the
+    subscriptions that can be told.
     """
-    settled = {number for number, state in before.items() if state is not StepState.UNHEARD}
+    settled = {number for number, state in before.items() if state is not StepState.UNHEARD and number not in lost}
     left = {number: step for number, step in enumerate(policy.steps, start=1) if number not in settled}
-    due = [number for number, step in left.items() if step.after <= waited]
+    due = [number for number, step in left.items() if step.after <= waited or number in lost]
     if not due:
         return ()
-    able = [number for number, step in left.items() if step.subscription in active]
-    once = waited >= OLD and not settled
+    working = {number for number, step in left.items() if step.subscription in active}
+    able = sorted(working.difference(lost))
+    once = waited >= OLD and not settled and not lost
     found = _once(due, able) if once else _each(due, able, last=max(settled, default=0))
-    return tuple(one for one in found if before.get(one.number) is not one.state)
+    # Who works and has not taken it is not told the same again and again.
+    refused = {Taken(number=number, state=StepState.UNHEARD) for number in working.intersection(lost)}
+    return tuple(one for one in found if before.get(one.number) is not one.state and one not in refused)
 
 
 def _once(due: list[int], able: list[int]) -> Iterator[Taken]:

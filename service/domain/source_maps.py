@@ -11,6 +11,7 @@ from types import MappingProxyType
 from service.domain.analytes import LOINC, LOINC_NAMES, Analyte, Analytes
 from service.domain.errors import BadInput, Fault
 from service.domain.panels import Mapped, Panel, Result
+from service.domain.texts import says_something
 from service.domain.units import tidy
 
 # The system of what is no code but a name of an analyte, as the native format and CSV have them.
@@ -109,7 +110,7 @@ def check(found: SourceMap, analytes: Analytes) -> None:
 
 
 def _faults_of_name(name: str) -> Iterator[Fault]:
-    if not name.strip():
+    if not says_something(name):
         yield Fault(pointer="", code="empty", detail="the name of a source must not be empty")
     if len(name) > LONGEST_NAME:
         yield Fault(pointer="", code="too-long", detail=f"the name of a source has at most {LONGEST_NAME} characters")

@@ -86,7 +86,11 @@ TEST_TYPE = "lab.subscription.test"
 # These take back something that was told, and go to everyone who was told of the flag or of its episode. An episode
 # that is open again takes back that it was resolved.
 TAKEN_BACK = frozenset({"lab.flag.resolved", "lab.flag.reopened", "lab.flag.superseded", "lab.flag.withdrawn"})
-# Of these, those that speak of an episode as a whole.
+# These end an acknowledgement, and go to everyone who was told of it.
+ENDS_ACKNOWLEDGEMENT = frozenset({"lab.flag.unacknowledged", "lab.flag.escalated"})
+# Whoever wants to know of the one wants to know of its end.
+ENDS = {"lab.feed.resumed": "lab.feed.silent"}
+# Of what is taken back, those that speak of an episode as a whole.
 OF_EPISODES = frozenset({"lab.flag.resolved", "lab.flag.reopened"})
 
 
@@ -126,8 +130,9 @@ class Subscription:
     """Somebody who wants to be told, by which way, of what.
 
     ``secret`` and ``old_secret`` sign what is sent to a webhook; ``credential`` is what the receiver of a pager asks
-    for. ``from_seq``: the last event before it was made. ``told``: how many events it has been told of.
-    ``failures``: how often in a row its receiver has failed, which is left alone until ``hold_until``.
+    for. ``from_seq``: the last event before it was made. ``told``: how many events it has been told of, of which
+    ``tests`` were tests. ``failures``: how often in a row its receiver has failed, which is left alone until
+    ``hold_until``.
     """
 
     id: str
@@ -145,6 +150,7 @@ class Subscription:
     credential: str | None = field(default=None, repr=False)
     from_seq: int = 0
     told: int = 0
+    tests: int = 0
     failures: int = 0
     hold_until: datetime | None = None
     version: int = 1

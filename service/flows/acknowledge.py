@@ -18,6 +18,7 @@ from service.domain.episodes import ACKNOWLEDGED, EpisodeState
 from service.domain.errors import BadInput, Conflict, Fault, Stale
 from service.domain.events import Event
 from service.domain.rules import Severity
+from service.domain.texts import says_something
 from service.flows.means import Means
 from service.formats.act_asked import KIND, Asked
 from service.storage import acts, episodes, judgements, outbox, patients
@@ -30,11 +31,17 @@ from service.storage.writes import Writes
 
 # Is this version one that is wished for?
 Wish = Callable[[int], bool]
+# Is told whose episode it is, before anything can be refused: by our own name of the patient.
+Whose = Callable[[str], object]
 
 
 def any_version(_version: int) -> bool:
     """The wish of somebody who has none."""
     return True
+
+
+def untold(_patient: str) -> None:
+    """For whoever need not know whose episode it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +84,7 @@ def do(
     by: Actor,
     now: datetime,
     wish: Wish = any_version,
+    whose: Whose = untold,
     in_bulk: bool = False,
 ) -> Done:
     """Do something about an episode.
@@ -86,7 +94,7 @@ def do(
     ``Unavailable``.
     """
     with means.database.transaction() as connection:
-        on = _held(connection, name, now=now)
+        on = _held(connection, name, now=now, whose=whose)
         act = _drafted(asked, on, by=by)
         done = _done_before(act, on)
         if not done:
@@ -98,8 +106,9 @@ def do(
     return Done(view=view, new=not done)
 
 
-def _held(connection: Connection, name: str, *, now: datetime) -> _Stand:
-    patient = patients.hold(connection, acts.patient_of(connection, name))
+def _held(connection: Connection, name: str, *, now: datetime, whose: Whose) -> _Stand:
+    whose(found := acts.patient_of(connection, name))
+    patient = patients.hold(connection, found)
     # Only now nobody else can change it any more.
     return _Stand(
         connection=connection,
@@ -149,7 +158,7 @@ _BESIDE = {
 
 def _done_before(act: Act, on: _Stand) -> bool:
     """Was the very same done last, by the same one, and does it still hold?"""
-    newest = next((one for one in reversed(on.episode.acts) if one.kind in _BESIDE[act.kind]), None)
+    newest = acts.newest(on.connection, on.patient.id, on.episode.names, kinds=_BESIDE[act.kind])
     if newest is None or not newest.says_the_same(act):
         return False
     holds = on.episode.holds
@@ -162,11 +171,17 @@ def _check(act: Act, on: _Stand, *, in_bulk: bool) -> None:
     if act.kind in (ActKind.UNDO, ActKind.UNSNOOZE) and act.undoes is None:
         raise Conflict("nothing-to-undo", _NOTHING[act.kind])
     if act.kind in _ONLY_OPEN and not on.open:
-        raise Conflict("episode-not-open", f"the episode is {on.episode.row.state}")
+        raise Conflict("episode-not-open", _ended(on))
     if act.kind is ActKind.ACKNOWLEDGE:
         _check_acknowledgement(act, on, in_bulk=in_bulk)
     if act.kind is ActKind.SNOOZE:
         _check_snooze(act, on)
+
+
+def _ended(on: _Stand) -> str:
+    """Of one that was merged it is said where to look. What is there may be graver: nothing is done to it unseen."""
+    into = acts.lives_on(on.connection, on.patient.id, on.episode.row)
+    return f"the episode goes on in {into}" if into else f"the episode is {on.episode.row.state}"
 
 
 _NOTHING = {
@@ -181,7 +196,7 @@ def _check_acknowledgement(act: Act, on: _Stand, *, in_bulk: bool) -> None:
         raise Conflict("already-acknowledged", f"by the act {on.episode.holds.acknowledged.id}")
     if in_bulk and on.worst is Severity.CRITICAL:
         raise Conflict("one-by-one", "the episode is critical, or was")
-    if needs_note(on.worst, act.reason) and not act.note:
+    if needs_note(on.worst, act.reason) and not says_something(act.note or ""):
         detail = "is required where the episode is or was severe or critical, and for the reason other"
         raise BadInput([Fault(pointer="/note", code="required", detail=detail)], kind=KIND)
 
@@ -192,7 +207,7 @@ def _check_snooze(act: Act, on: _Stand) -> None:
         faults.append(
             Fault(pointer="/until", code="not-when-critical", detail="what is or was critical is snoozed until a time")
         )
-    if on.worst is Severity.CRITICAL and not act.note:
+    if on.worst is Severity.CRITICAL and not says_something(act.note or ""):
         faults.append(
             Fault(pointer="/note", code="required", detail="is required where the episode is or was critical")
         )

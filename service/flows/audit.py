@@ -9,28 +9,36 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row
+import structlog
 
-from service.domain.audit import Entry, Mark, fault
+from service.domain.audit import MENDED, Entry, Mark, fault, writable
 from service.storage import audit
 from service.storage.audit import AuditFilter, Head
+from service.storage.audit_cells import Kept
 from service.storage.database import Database
 
 
 def record(database: Database, entries: Sequence[Entry]) -> Mark:
     """Add entries at the end of the chain; answers the new end. Raises ``Unavailable``."""
     with database.transaction() as connection:
-        return audit.append(connection, entries)
+        return audit.append(connection, [_writable(one) for one in entries])
+
+
+def _writable(entry: Entry) -> Entry:
+    found = writable(entry)
+    if found is not entry:
+        log = structlog.get_logger()
+        log.error("audit entry mended", of_request=found.request_id, fields=found.detail[MENDED])
+    return found
 
 
 def lines(database: Database, wanted: AuditFilter) -> Iterator[bytes]:
     """The entries that are wanted, in the order of the chain, each as a line of JSON. Raises ``Unavailable``."""
     with database.reading() as connection, closing(audit.rows(connection, wanted)) as rows:
         for row in rows:
-            yield orjson.dumps(audit.shown(row)) + b"\n"
+            yield orjson.dumps(row.shown) + b"\n"
 
 
 # ------------------------------------------------------------------------------------------------------------- verify
@@ -67,13 +75,15 @@ class _Walk:
         self.last_at: datetime | None = None
         self.broken: Broken | None = None
 
-    def step(self, row: Row[Any]) -> bool:
+    def step(self, row: Kept) -> bool:
         """Go on by one entry; False when it cannot be right."""
-        why = fault(audit.sealed(row), row.hash, after=self.last)
+        why = fault(row.data, str(row.hash), after=self.last)
+        if row.odd and row.place == self.last.place + 1:
+            why = f"the entry cannot be read ({', '.join(row.odd)})"
         if why is not None:
             self.broken = Broken(place=row.place, why=why)
             return False
-        self.last = Mark(place=row.place, hash=row.hash)
+        self.last = Mark(place=row.place, hash=str(row.hash))
         self.entries += 1
         self.first_at, self.last_at = self.first_at or row.at, row.at
         return True
@@ -113,16 +123,8 @@ def verify(database: Database, *, noted: Mark | None = None) -> Verified:
     """
     with database.reading() as connection:
         walk = _Walk(audit.head(connection) or Head(last=Mark(), kept_after=Mark()))
-        if _walked(walk, connection):
+        with closing(audit.rows(connection)) as rows:
+            whole = all(walk.step(row) for row in rows)
+        if whole:
             walk.end(noted, None if noted is None else audit.hash_at(connection, noted.place))
         return walk.result
-
-
-def _walked(walk: _Walk, connection: Connection) -> bool:
-    """Walk to the end; False when something on the way cannot be right."""
-    with closing(audit.rows(connection)) as rows:
-        try:
-            return all(walk.step(row) for row in rows)
-        except (ValueError, TypeError, AttributeError, RecursionError):  # no time, no JSON, not what we write there
-            walk.broken = Broken(place=walk.last.place + 1, why="the entry cannot be read")
-            return False

@@ -9,33 +9,43 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
 from service.domain.actors import Actor
 from service.domain.acts import Called
 from service.domain.errors import BadInput, Fault, Stale
-from service.flows.acknowledge import Done, Wish, any_version
+from service.flows.acknowledge import Done, Whose, Wish, any_version, untold
 from service.flows.means import Means
 from service.formats.act_asked import KIND, AskedCall
 from service.storage import acts, callbacks, episodes, patients
+from service.storage.acts import Attended
 from service.storage.callbacks import Raised
 from service.storage.ids import new_id
 from service.storage.tables import STANDING_FLAG_STATES
 
 
-def record(name: str, asked: AskedCall, means: Means, *, by: Actor, now: datetime, wish: Wish = any_version) -> Done:
+def record(
+    name: str,
+    asked: AskedCall,
+    means: Means,
+    *,
+    by: Actor,
+    now: datetime,
+    wish: Wish = any_version,
+    whose: Whose = untold,
+) -> Done:
     """Record a call about a flag of an episode, whatever has become of both since; the very same one only once.
 
+    Of an episode that was merged the flags are in the one that it goes on in; the call stays with the one it was about.
     Raises ``NotFound``; ``Stale`` when the version is not one that is wished for; ``BadInput`` when it cannot have been
     so; and ``Unavailable``.
     """
     with means.database.transaction() as connection:
-        patient = patients.hold(connection, acts.patient_of(connection, name)).id
+        whose(patient := acts.patient_of(connection, name))
+        patients.hold(connection, patient)
         episode = acts.attended(connection, patient, name, now=now)
-        flag_id = asked.flag or episode.row.last_flag_id
-        flag = callbacks.flag_of(connection, patient, flag_id, episodes=episode.names)
-        call = _called(name, asked, flag, by=by, now=now)
-        new = not any(one.says_the_same(call) for one in callbacks.of_episodes(connection, patient, [name]))
+        call = _called(name, asked, flag := _flag(connection, episode, asked.flag), by=by, now=now)
+        new = not any(one.says_the_same(call) for one in callbacks.alike(connection, patient, call))
         if new:
             if not wish(episode.row.version):
                 raise Stale(episode.row.version)
@@ -43,6 +53,16 @@ def record(name: str, asked: AskedCall, means: Means, *, by: Actor, now: datetim
             callbacks.keep(connection, patient, call)
             acts.count_on(connection, patient, name, version=episode.row.version + 1)
         return Done(view=episodes.view(connection, patient, name, now=now), new=new)
+
+
+def _flag(connection: Connection, episode: Attended, named: str | None) -> Row[Any]:
+    """The flag that a call is about. The newest of an episode may be in the one by now as part of which it goes on."""
+    patient = episode.row.patient_id
+    if named is None:
+        return callbacks.flag_of(connection, patient, episode.row.last_flag_id)
+    into = acts.lives_on(connection, patient, episode.row)
+    names = acts.family(connection, patient, into) if into else episode.names
+    return callbacks.flag_of(connection, patient, named, episodes=names)
 
 
 def _check(call: Called, flag: Row[Any]) -> None:
@@ -109,10 +129,11 @@ def timeliness(
 ) -> tuple[Timeliness, ...]:
     """How it went with the critical flags raised from a time on and before another, by source."""
     with means.database.reading() as connection:
-        found = _news(callbacks.critical(connection, since=since, until=until, source=source))
+        found = list(_news(callbacks.critical(connection, since=since, until=until, source=source)))
     by_source: dict[str, list[Raised]] = defaultdict(list)
     for one in found:
-        by_source[one.source].append(one)
+        if since <= one.raised_at < until and source in (None, one.source):
+            by_source[one.source].append(one)
     return tuple(_timeliness(name, by_source[name], now) for name in sorted(by_source))
 
 
@@ -128,7 +149,7 @@ def _news(found: Sequence[Raised]) -> Iterator[Raised]:
         while line[-1].by in named:
             line.append(named[str(line[-1].by)])
         told = [one.told_at for one in line if one.told_at is not None]
-        yield replace(line[-1], raised_at=first.raised_at, told_at=min(told, default=None))
+        yield replace(line[-1], source=first.source, raised_at=first.raised_at, told_at=min(told, default=None))
 
 
 def _timeliness(source: str, found: Sequence[Raised], now: datetime) -> Timeliness:

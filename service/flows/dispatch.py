@@ -19,17 +19,19 @@ from service.delivery.letter import Letter
 from service.delivery.outcome import Later, Outcome, Refused, Sent
 from service.domain import retries
 from service.domain.events import Event
-from service.domain.subscriptions import Channel, DeliveryState, Format, Payload, Subscription
+from service.domain.subscriptions import DeliveryState, Format, Payload, Subscription
 from service.flows.means import Means
 from service.formats import events as event_formats
 from service.formats.events import Telling
-from service.storage import deliveries, history, subscriptions
+from service.storage import deliveries, delivery_clock, history, subscriptions
 from service.storage.deliveries import Attempt, Claimed
+from service.storage.delivery_clock import Held
 from service.storage.history import FlagView
 
 # A claim that is not prolonged lapses after so long; a dispatcher prolongs its own three times in that time.
 LEASE = timedelta(seconds=30)
 _AT_LEAST = 8
+_TOO_MANY = 429  # Too Many Requests (RFC 6585)
 _PROBE = 1  # messages at a time to a receiver that has failed
 
 
@@ -124,20 +126,22 @@ def gather(means: Means, claimed: Sequence[Claimed], shown: Shown) -> list[Task]
             for one in claimed
             if one.event in events and one.subscription in known
         ]
-        tasks = [_as_it_is_now(connection, task) if _comes_late(task) else task for task in tasks]
+        tasks = [_as_it_is_now(connection, task) if task.claimed.attempts else task for task in tasks]
         return [_in_full(connection, task, shown) if _wants_all(task) else task for task in tasks]
 
 
-def _comes_late(task: Task) -> bool:
-    """Is an incident told again, perhaps long after its episode was over?"""
-    return task.subscription.channel is Channel.PAGER and task.claimed.attempts > 0 and task.event.episode is not None
-
-
 def _as_it_is_now(connection: Connection, task: Task) -> Task:
-    """The event with the present state of its episode, so that nothing opens an incident that nothing will end."""
-    state = deliveries.episode_state(connection, str(task.event.patient), str(task.event.episode))
-    data = {**task.event.data, "episode_state": state} if state else task.event.data
-    return replace(task, event=replace(task.event, data=data))
+    """The event with the present states of its episode and flag.
+
+    What is told late, or out of its order by a replay, must not open what nothing will end.
+    """
+    event = task.event
+    states = {
+        "episode_state": deliveries.episode_state(connection, event.patient, event.episode),
+        "flag_state": deliveries.flag_state(connection, event.flag),
+    }
+    known = {name: state for name, state in states.items() if state is not None}
+    return replace(task, event=replace(event, data={**event.data, **known}))
 
 
 def _wants_all(task: Task) -> bool:
@@ -207,12 +211,19 @@ def settle(means: Means, done: Sequence[Done], *, now: datetime) -> frozenset[st
         current = deliveries.versions(connection, {one.task.subscription.id for one in done})
         attempts = [_attempt(one if _is_current(one, current) else _of_before(one)) for one in done]
         held = deliveries.record(connection, attempts, now=now)
-        newest = {
-            one.task.subscription.id: one for one in done if one.task.claimed.id in held and _is_current(one, current)
-        }
-        for name in sorted(newest):
-            _settle_receiver(connection, newest[name], now=now)
+        said: dict[str, Done] = {}
+        for one in sorted(done, key=_asks_for_time):
+            if one.task.claimed.id in held and _is_current(one, current):
+                said[one.task.subscription.id] = one
+        for name in sorted(said):
+            _settle_receiver(connection, said[name], now=now)
     return held
+
+
+def _asks_for_time(one: Done) -> timedelta:
+    """What a receiver said last counts for it, but that it asked for time counts more."""
+    asked = one.outcome.after if isinstance(one.outcome, Later) else None
+    return asked or timedelta()
 
 
 def _is_current(one: Done, current: Mapping[str, int]) -> bool:
@@ -225,12 +236,16 @@ def _of_before(one: Done) -> Done:
 
 
 def _attempt(one: Done) -> Attempt:
-    outcome, tries = one.outcome, one.task.claimed.tries + 1
+    outcome = one.outcome
+    # A receiver that takes others: this one only came too soon.
+    too_soon = outcome.status == _TOO_MANY and one.task.subscription.failures == 0
+    tries = one.task.claimed.tries + (not too_soon)
     asked = outcome.after if isinstance(outcome, Later) else None
-    wait = retries.wait(tries, chance=secrets.randbelow(retries.CHANCES), asked=asked)
+    wait = retries.wait(1 if too_soon else tries, chance=secrets.randbelow(retries.CHANCES), asked=asked)
     again = isinstance(outcome, Later) and not wait.over
     return Attempt(
         claimed=one.task.claimed,
+        tries=tries,
         at=one.at,
         outcome=_WORDS[type(outcome)],
         state=_state(outcome, again=again),
@@ -266,10 +281,34 @@ def _settle_receiver(connection: Connection, last: Done, *, now: datetime) -> No
         until = now + retries.hold(failures, asked=outcome.after)
         deliveries.failed_again(connection, name, failures=failures, until=until, now=now)
     else:
-        deliveries.went_through(connection, name, now=now)
+        deliveries.went_through(connection, name, begun=last.at, now=now)
+
+
+class Forsaken:
+    """Claims from a clock that was ahead: they would lapse much later, also when nobody holds them any more.
+
+    Whoever lives prolongs what they hold; so it is watched whether that happens, by a clock that nobody sets.
+    """
+
+    def __init__(self) -> None:
+        self._seen: Mapping[Held, float] = {}
+
+    def look(self, means: Means, *, now: datetime, at: float) -> int:
+        """End those that have not been prolonged for as long as a claim lasts; answers how many.
+
+        ``at``: the seconds of a monotonic clock. Raises ``Unavailable``.
+        """
+        with means.database.reading() as connection:
+            held = delivery_clock.held_beyond(connection, now + LEASE)
+        self._seen = {one: self._seen.get(one, at) for one in held}
+        left = [one for one, since in self._seen.items() if at - since > LEASE.total_seconds()]
+        if not left:
+            return 0
+        with means.database.transaction() as connection:
+            return delivery_clock.end(connection, left)
 
 
 def mend_clock(means: Means, *, now: datetime) -> int:
     """Put right what was timed by a clock that has gone back since. Raises ``Unavailable``."""
     with means.database.transaction() as connection:
-        return deliveries.mend_clock(connection, now=now)
+        return delivery_clock.mend_clock(connection, now=now)

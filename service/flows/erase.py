@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from service.domain.actors import OPERATOR
 from service.domain.audit import Entry
 from service.domain.errors import NotFound
+from service.formats import unescaped
 from service.formats.fhir import reader as fhir
 from service.formats.hl7v2 import reader as hl7v2
 from service.storage import audit, deliveries, erasing, patients
@@ -71,6 +72,7 @@ def erase(database: Database, identifier: str, authority: str | None, *, now: da
         if not erasing.hold(connection, who.id):
             raise NotFound("patient")
         deliveries.wait_until_alone(connection)
+        erasing.end_claims(connection, who.id)
         lately = _traces(connection, who, since=now - _LATELY)
         found = _Traces(messages=before.messages | lately.messages, answers=before.answers | lately.answers)
         known = _told(connection, who, {}, found=found)
@@ -109,7 +111,9 @@ def _traces(connection: Connection, who: KeptPatient, *, since: datetime | None)
     first = erasing.first_seen_at(connection, who.id) - _LATELY
     candidates = erasing.other_messages(connection, who.id, types=_WHOLE, since=since or first)
     speaks = _speaks_of(who.identifier)
-    messages = {row.id: row.received_at for row in candidates if speaks(row.body)}
+    messages = {
+        row.id: row.received_at for row in candidates if any(map(speaks, unescaped.forms(row.content_type, row.body)))
+    }
     # An answer is remembered as of the moment of its message; an acknowledgment of HL7 names nothing of ours.
     moments = erasing.moments(connection, who.id) | set(messages.values())
     names = {name.rpartition("_")[2].encode() for name in erasing.names(connection, who.id)}
@@ -127,7 +131,7 @@ def _named(headers: Mapping[str, str], body: bytes) -> list[bytes]:
 
 
 def _speaks_of(identifier: str) -> Callable[[bytes], bool]:
-    """Does the identifier stand in a message as a word of its own, in any of the ways in which it can be written?"""
+    """Does the identifier stand in a message as a word of its own, in any of the character sets there are?"""
     ways = {identifier.encode(), json.dumps(identifier)[1:-1].encode(), *_encoded(identifier)}
     words = re.compile(rb"(?<![0-9A-Za-z])(?:" + b"|".join(map(re.escape, sorted(ways))) + rb")(?![0-9A-Za-z])")
     return lambda body: words.search(body) is not None

@@ -9,7 +9,7 @@ acknowledged. A step is taken once, whoever looks at the same time.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection
@@ -23,7 +23,7 @@ from service.domain.subscriptions import Subscription, SubscriptionState
 from service.flows.means import Means
 from service.formats.watch_asked import POLICY_KIND
 from service.storage import escalation, outbox, subscriptions
-from service.storage.escalation import KeptPolicy, KeptStep, Waiting
+from service.storage.escalation import KeptPolicy, KeptStep, Steps, Unreached, Waiting
 from service.storage.ids import new_id
 from service.storage.writes import Writes
 
@@ -39,25 +39,46 @@ def escalate(means: Means, *, now: datetime) -> int:
         kept = escalation.policy(connection)
         if not kept.policy.steps:
             return 0
-        found = _due(connection, kept.policy, now=now)
+        found = _due(connection, kept, now=now)
     found.sort(key=lambda one: one.since)
     return sum(_take(one, kept, means, now=now) for one in found[:MOST])
 
 
-def _due(connection: Connection, policy: Policy, *, now: datetime) -> list[Waiting]:
+def _due(connection: Connection, kept: KeptPolicy, *, now: datetime) -> list[Waiting]:
     """The episodes for which there is something to do."""
-    first = policy.steps[0].after
-    waiting = [one for one in escalation.waiting(connection, policy.levels, now=now) if now - one.since >= first]
+    first, levels = kept.policy.steps[0].after, kept.policy.levels
+    waiting = [one for one in escalation.waiting(connection, levels, now=now) if _waited(one, kept, now) >= first]
     if not waiting:
         return []
-    before, active = escalation.steps_taken(connection), _active(connection)
-    return [one for one in waiting if _taken(one, policy, before.get(one.name, {}), active=active, now=now)]
+    known = _known(connection, now=now)
+    return [one for one in waiting if _taken(one, kept, known, now=now)]
 
 
-def _taken(
-    one: Waiting, policy: Policy, before: Mapping[int, StepState], *, active: Collection[str], now: datetime
-) -> Sequence[Taken]:
-    return taken_now(policy, waited=now - one.since, before=before, active=active)
+def _waited(one: Waiting, kept: KeptPolicy, now: datetime) -> timedelta:
+    """For how long it has waited; nobody is late by a policy that there was not."""
+    return now - max(one.since, kept.since[one.level])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """The steps that were taken, those of them that reached nobody, and who can be told."""
+
+    before: Steps
+    lost: Unreached
+    active: Collection[str]
+
+
+def _known(connection: Connection, *, now: datetime, only: tuple[str, str] | None = None) -> _Known:
+    return _Known(
+        before=escalation.steps_taken(connection, only=only),
+        lost=escalation.unreached(connection, now=now, only=only),
+        active=_active(connection),
+    )
+
+
+def _taken(one: Waiting, kept: KeptPolicy, known: _Known, *, now: datetime) -> Sequence[Taken]:
+    before, lost = known.before.get(one.name, {}), known.lost.get(one.name, ())
+    return taken_now(kept.policy, waited=_waited(one, kept, now), before=before, active=known.active, lost=lost)
 
 
 def _active(connection: Connection) -> frozenset[str]:
@@ -71,6 +92,7 @@ def _take(seen: Waiting, kept: KeptPolicy, means: Means, *, now: datetime) -> in
         if not escalation.held(connection, seen.patient):
             return 0
         only = seen.patient, seen.episode
+        known = _known(connection, now=now, only=only)
         steps = [
             KeptStep(
                 of=one,
@@ -79,18 +101,14 @@ def _take(seen: Waiting, kept: KeptPolicy, means: Means, *, now: datetime) -> in
                 subscription=kept.policy.steps[taken.number - 1].subscription,
                 event=new_id("evt") if taken.state is StepState.TOLD else None,
                 at=now,
+                anew=taken.number in known.lost.get(one.name, ()),
             )
             for one in escalation.waiting(connection, kept.policy.levels, now=now, only=only)
-            for taken in _taken_of(connection, one, kept.policy, now=now)
+            for taken in _taken(one, kept, known, now=now)
         ]
         _keep(connection, steps)
     _log(steps)
     return sum(step.event is not None for step in steps)
-
-
-def _taken_of(connection: Connection, one: Waiting, policy: Policy, *, now: datetime) -> Sequence[Taken]:
-    before = escalation.steps_taken(connection, only=(one.patient, one.episode)).get(one.name, {})
-    return _taken(one, policy, before, active=_active(connection), now=now)
 
 
 def _keep(connection: Connection, steps: Sequence[KeptStep]) -> None:
@@ -127,7 +145,7 @@ def _event(step: KeptStep, name: str) -> Event:
 
 _SAID = {
     StepState.TOLD: "a finding is overdue, and was told on",
-    StepState.PASSED_OVER: "a step of escalation was passed over: its subscription cannot be told",
+    StepState.PASSED_OVER: "a step of escalation was passed over: it cannot be told, or reached nobody",
     StepState.TOO_LATE: "a step of escalation was left out: the finding is old",
     StepState.UNHEARD: "a finding is overdue, and nobody can be told",
 }

@@ -15,7 +15,15 @@ from typing import Any
 from sqlalchemy import Connection
 
 from service.domain.events import Event
-from service.domain.subscriptions import OF_EPISODES, TAKEN_BACK, DeliveryState, Subscription
+from service.domain.subscriptions import (
+    ENDS,
+    ENDS_ACKNOWLEDGEMENT,
+    OF_EPISODES,
+    TAKEN_BACK,
+    TEST_TYPE,
+    DeliveryState,
+    Subscription,
+)
 from service.flows.means import Means
 from service.storage import deliveries, subscriptions
 from service.storage.ids import new_id
@@ -45,22 +53,27 @@ def _spread(connection: Connection, found: Sequence[Placed], *, now: datetime) -
     if not alive or not found:
         return
     told, count = _Told(connection, found), {one.id: one.told for one in alive}
+    tests = {one.id: one.tests for one in alive}
     unheard = _unheard(connection, found)
     rows: list[Mapping[str, Any]] = []
     for seq, event in found:
         for one in alive:
             if seq > one.from_seq and _is_told(one, event, told, unheard=event.id in unheard):
                 count[one.id] += 1
-                rows.append(_row(event, one, seq=seq, number=count[one.id], now=now))
+                tests[one.id] += event.type == TEST_TYPE
+                rows.append(_row(event, one, seq=seq, now=now) | {"number": count[one.id], "tests": tests[one.id]})
                 told.note(event, one.id)
     deliveries.add(connection, rows)
-    deliveries.count_on(connection, {one.id: count[one.id] for one in alive if count[one.id] != one.told})
+    changed = {one.id: (count[one.id], tests[one.id]) for one in alive if count[one.id] != one.told}
+    deliveries.count_on(connection, changed)
 
 
 def _is_told(one: Subscription, event: Event, told: "_Told", *, unheard: bool) -> bool:
     if event.only_for is not None:
         return event.only_for == one.id
-    if one.filter.wants(event) or (event.type in TAKEN_BACK and told.was(event, one.id)):
+    if one.filter.wants(event) or told.was(event, one.id):
+        return True
+    if event.type in ENDS and one.filter.wants(replace(event, type=ENDS[event.type])):
         return True
     return unheard and one.filter.wants(replace(event, type="lab.flag.raised"))
 
@@ -79,7 +92,7 @@ _GOING_ON = frozenset({"lab.flag.repeated", "lab.flag.improved"})
 
 
 class _Told:
-    """Who was told of which flag and of which episode before; it grows while events are fanned out."""
+    """Who was told of which flag, episode and acknowledgement before; it grows while events are fanned out."""
 
     def __init__(self, connection: Connection, found: Sequence[Placed]) -> None:
         self._of = {event.id: _taken_back(connection, event) for _, event in found if event.type in TAKEN_BACK}
@@ -87,13 +100,24 @@ class _Told:
         self._told: dict[str, set[str]] = defaultdict(set)
         for name, subscription in deliveries.told_of(connection, names):
             self._told[name].add(subscription)
+        ends = {event.episode for _, event in found if event.type in ENDS_ACKNOWLEDGEMENT}
+        # The last that each was told of whether somebody has acknowledged an episode.
+        self._acknowledged = deliveries.told_of_acknowledgements(connection, sorted(filter(None, ends)), _ABOUT_ACTS)
 
     def was(self, event: Event, subscription: str) -> bool:
-        return any(subscription in self._told[name] for name in self._of[event.id])
+        if event.type in ENDS_ACKNOWLEDGEMENT:
+            return self._acknowledged.get((event.episode or "", subscription)) == _ACKNOWLEDGED
+        return any(subscription in self._told[name] for name in self._of.get(event.id, ()))
 
     def note(self, event: Event, subscription: str) -> None:
+        if event.type in _ABOUT_ACTS:
+            self._acknowledged[event.episode or "", subscription] = event.type
         for name in _tells_of(event):
             self._told[name].add(subscription)
+
+
+_ACKNOWLEDGED = "lab.flag.acknowledged"
+_ABOUT_ACTS = frozenset({_ACKNOWLEDGED, *ENDS_ACKNOWLEDGEMENT})
 
 
 def _taken_back(connection: Connection, event: Event) -> tuple[str, ...]:
@@ -108,11 +132,10 @@ def _tells_of(event: Event) -> Iterator[str]:
     return (str(name) for name in (event.flag, event.episode, event.data.get("by")) if name is not None)
 
 
-def _row(event: Event, one: Subscription, *, seq: int, number: int, now: datetime) -> dict[str, Any]:
+def _row(event: Event, one: Subscription, *, seq: int, now: datetime) -> dict[str, Any]:
     return {
         "id": new_id("dlv"),
         "subscription_id": one.id,
-        "number": number,
         "event_id": event.id,
         "event_seq": seq,
         "type": event.type,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from service.domain.errors import BadInput, Fault
+from service.domain.texts import says_something
 from service.storage import keys
 from service.storage.database import Database
 from service.storage.keys import ApiKey
@@ -27,7 +28,9 @@ def add(
     ``replace`` revokes the active key of this name first. Raises ``BadInput`` when there is one and it stays.
     """
     faults = [
-        _empty(which) for which, text in (("name", name), ("source", source)) if text is not None and not text.strip()
+        _empty(which)
+        for which, text in (("name", name), ("source", source))
+        if text is not None and not says_something(text)
     ]
     if faults:
         raise BadInput(faults, kind="invalid-key")

@@ -8,12 +8,13 @@ that nobody is kept out by what somebody else tries. Times are arguments.
 
 import hashlib
 import secrets
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from threading import BoundedSemaphore
 
 from sqlalchemy import Connection
 
@@ -90,15 +91,33 @@ _SEEN_EVERY = timedelta(minutes=1)
 def sign_in(database: Database, login: str, password: str, *, address: str, limits: Limits, now: datetime) -> Opened:
     """Open a session. Raises ``Wrong``, ``TooMany`` and ``Unavailable``."""
     tries = _tries(folded(login), address)
-    found, former = _begin(database, folded(login), tries, now=now)
-    # Somebody unknown takes as long as somebody known.
-    good = checks((found and found.password) or _nobody(), password[: people_flow.LONGEST + 1])
+    with _in_line():
+        found, former = _begin(database, folded(login), tries, now=now)
+        # Somebody unknown takes as long as somebody known.
+        good = checks((found and found.password) or _nobody(), password[: people_flow.LONGEST + 1])
     if found is None or found.password is None or found.disabled_at is not None or not good:
         raise Wrong
     opened = _open(database, found, limits=limits, now=now)
     _went_well(database, former, now=now)
     return opened
 
+
+@contextmanager
+def _in_line() -> Iterator[None]:
+    """A place to have a password checked, which takes a processor and 32 MiB. Raises ``Unavailable``.
+
+    Two are checked at a time and four may wait, so that all other requests have threads left.
+    """
+    if not _LINE.acquire(blocking=False):
+        raise Unavailable("too many passwords are being checked")
+    try:
+        with _CHECKED_AT_ONCE:
+            yield
+    finally:
+        _LINE.release()
+
+
+_CHECKED_AT_ONCE, _LINE = BoundedSemaphore(2), BoundedSemaphore(6)
 
 _Tries = Sequence[tuple[str, Limit]]
 
@@ -111,11 +130,24 @@ def _tries(login: str, address: str) -> _Tries:
 
 def _place(address: str) -> str:
     """Where somebody is. Of IPv6 the network: whoever has one address of it has all of them."""
+    read = _read(address)
+    if isinstance(read, IPv6Address) and read not in _NAT64:
+        return str(ip_network((read, 64), strict=False))
+    return "elsewhere" if read is None else str(read)
+
+
+_NAT64 = ip_network("64:ff9b::/96")  # each address stands for one of IPv4 (RFC 6052)
+
+
+def _read(address: str) -> IPv4Address | IPv6Address | None:
+    """An address as a server or a proxy writes it: perhaps with a port, perhaps one of IPv4 mapped into IPv6."""
+    bare = address.partition("]")[0].removeprefix("[") if address.startswith("[") else address
+    bare = bare.partition(":")[0] if bare.count(":") == 1 else bare
     try:
-        read = ip_address(address)
+        read = ip_address(bare)
     except ValueError:
-        return address
-    return str(ip_network((read, 64), strict=False)) if isinstance(read, IPv6Address) else str(read)
+        return None
+    return (read.ipv4_mapped or read) if isinstance(read, IPv6Address) else read
 
 
 def _begin(database: Database, login: str, tries: _Tries, *, now: datetime) -> tuple[Person | None, list[Attempts]]:
@@ -149,7 +181,6 @@ def _went_well(database: Database, former: Sequence[Attempts], *, now: datetime)
         sessions.forget_attempts(connection, former[0].who)
         for before in former[1:]:
             sessions.take_back(connection, before, now=now)
-        sessions.clear(connection, now=now, forget=now - _FORGET)
 
 
 @cache
@@ -178,6 +209,7 @@ def _open(database: Database, person: Person, *, limits: Limits, now: datetime) 
         # Whoever was disabled or given another password meanwhile had all sessions ended, and begins none now.
         if present.disabled_at is not None or present.password != person.password:
             raise Wrong
+        sessions.clear(connection, now=now, forget=now - _FORGET)
         sessions.add(connection, session)
     return Opened(session=session, token=token)
 
@@ -223,9 +255,11 @@ def change_password(
     person = session.person
     # Whoever found a browser that was left open must not find out the password.
     tries = ((f"person:{person.id}", _PAIR),)
-    with database.transaction() as connection:
-        _counted(connection, tries, now=now)
-    if person.password is None or not checks(person.password, old[: people_flow.LONGEST + 1]):
+    with _in_line():
+        with database.transaction() as connection:
+            _counted(connection, tries, now=now)
+        good = person.password is not None and checks(person.password, old[: people_flow.LONGEST + 1])
+    if not good:
         raise BadInput([Fault(pointer="old", code="password-wrong", detail="is not the password until now")])
     with database.transaction() as connection:
         sessions.forget_attempts(connection, tries[0][0])

@@ -62,10 +62,10 @@ def new_secret() -> str:
 
 
 # --------------------------------------------------------------------------------------------------------------- shown
-def listed(means: Means) -> list[Shown]:
-    """Every subscription that was not deleted, the oldest first. Raises ``Unavailable``."""
+def listed(means: Means, *, after: tuple[datetime, str] | None = None, limit: int | None = None) -> list[Shown]:
+    """Those that were not deleted, the oldest first: all, or a page after a time and an id. Raises ``Unavailable``."""
     with means.database.reading() as connection:
-        found = subscriptions.every(connection)
+        found = subscriptions.page(connection, after=after, limit=limit)
         doing = delivery_reading.health(connection, [one.id for one in found])
     return [Shown(subscription=one, health=doing[one.id]) for one in found]
 

@@ -3,19 +3,19 @@
     a request ─► put in the queue ─► every fifth of a second a thread takes what waits ─► kept in one transaction
 
 Law: whoever is asked for something is not kept waiting by what is written down of it. When it cannot be written, it
-waits in a queue that has an end; what finds no room is counted.
+waits in a queue that has an end; what finds no room is counted. One entry that cannot be written at all keeps back no
+other.
 """
 
 import atexit
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
-from service.domain.audit import Entry
+from service.domain.audit import Entry, bare
 from service.domain.errors import Unavailable
 from service.flows.audit import record
 from service.storage.database import Database
@@ -66,12 +66,33 @@ class Trail:
                 while self._queue and len(self._taken) < AT_ONCE:
                     self._taken.append(self._queue.popleft())
                 try:
-                    record(self._database(), self._taken)
-                except (Unavailable, SQLAlchemyError) as error:
+                    self._write(list(self._taken))
+                except Exception as error:  # noqa: BLE001  whatever it is, it is tried again, and nothing lost meanwhile
                     self._say(type(error).__name__)
                     return False
-                self._taken = []
         return True
+
+    def _write(self, entries: Sequence[Entry]) -> None:
+        """Write the oldest of what was taken, in order. One that is refused by itself must not keep back the others."""
+        try:
+            record(self._database(), entries)
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001  it may be the fault of any of them
+            if len(entries) == 1:
+                self._write_bare(entries[0], error)
+                return
+            half = len(entries) // 2
+            self._write(entries[:half])
+            self._write(entries[half:])
+        else:
+            del self._taken[: len(entries)]
+
+    def _write_bare(self, entry: Entry, error: Exception) -> None:
+        """Write at least that there was one. Raises where nothing at all can be added to the chain."""
+        record(self._database(), [bare(entry)])
+        del self._taken[:1]
+        structlog.get_logger().error("audit entry refused", why=type(error).__name__, of_request=entry.request_id)
 
     def close(self) -> None:
         """Write what waits, once more, and end. What cannot be written now is lost."""
@@ -92,16 +113,7 @@ class Trail:
 
     def _run(self) -> None:
         while not self._ended.wait(PAUSE):
-            try:
-                self.flush()
-            except Exception as error:  # noqa: BLE001  whatever it is, what comes after is still to be written
-                self._give_up(error)
-
-    def _give_up(self, error: Exception) -> None:
-        """Leave out entries that cannot be written at all."""
-        structlog.get_logger().error("audit failed", exc_info=error, entries=len(self._taken))
-        self._lost(len(self._taken))
-        self._taken = []
+            self.flush()
 
     def _say(self, why: str) -> None:
         if time.monotonic() - self._said_at < _QUIET:

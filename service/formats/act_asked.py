@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from marshmallow import Schema, ValidationError
-from marshmallow.fields import List
+from marshmallow.fields import List, Nested
 
 from service.domain.acts import (
     LONGEST_NAME,
@@ -23,7 +23,7 @@ from service.domain.acts import (
     Until,
 )
 from service.domain.errors import BadInput, Fault
-from service.formats.fields import ChoiceField, InstantField, SwitchField, TextField, refuse
+from service.formats.fields import ChoiceField, InstantField, SwitchField, TextField, WholeField, refuse
 from service.formats.panel_shape import Strict
 from service.formats.shape_faults import AtMost, faults_of
 from service.formats.strict_json import parse
@@ -69,10 +69,22 @@ class AcknowledgementShape(Strict):
     note = _note("Required where the episode is or was severe or critical, and for the reason other.")
 
 
+class SeenShape(Strict):
+    """An episode as somebody saw it."""
+
+    episode = TextField(required=True, metadata=_about("Id of the episode.", "eps_01J…"))
+    version = WholeField(
+        1,
+        999_999_999,
+        required=True,
+        metadata=_about("The version that was seen; refused with 412 when it is another one by now.", 3),
+    )
+
+
 class BulkAcknowledgementShape(AcknowledgementShape):
     """The same acknowledgement of several episodes."""
 
-    episodes = List(TextField(), required=True, validate=AtMost(MOST))
+    episodes = List(Nested(SeenShape), required=True, validate=AtMost(MOST))
 
 
 class UndoShape(Strict):
@@ -149,6 +161,14 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """An episode in the version in which somebody saw it."""
+
+    episode: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AskedCall:
     """A call that is to be recorded: about the newest flag of the episode, and now, where nothing else is said."""
 
@@ -176,10 +196,10 @@ def acknowledgement(body: bytes) -> Asked:
     return _acknowledge(_load(_ACKNOWLEDGEMENT, body))
 
 
-def acknowledgements(body: bytes) -> tuple[tuple[str, ...], Asked]:
-    """The same acknowledgement of several episodes, and these."""
+def acknowledgements(body: bytes) -> tuple[tuple[Seen, ...], Asked]:
+    """The same acknowledgement of several episodes, and these as they were seen."""
     shaped = _load(_BULK, body)
-    return tuple(shaped["episodes"]), _acknowledge(shaped)
+    return tuple(Seen(**one) for one in shaped["episodes"]), _acknowledge(shaped)
 
 
 def _acknowledge(shaped: dict[str, Any]) -> Asked:

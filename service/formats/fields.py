@@ -14,6 +14,7 @@ from marshmallow.fields import Field
 
 from service.domain.panels import Code
 from service.domain.quantities import parse_decimal
+from service.domain.texts import says_something
 from service.formats.strict_json import Number
 
 Read = TypeVar("Read")
@@ -68,14 +69,14 @@ class TextField(_OneReading[str]):
 
     def read(self, value: Any) -> str:
         # What nearly everybody sends, at the price of one test; everything else has its own refusal below.
-        if type(value) is str and len(value) <= self.longest and value.strip():
+        if type(value) is str and len(value) <= self.longest and says_something(value):
             return value
         return self._unusual(value)
 
     def _unusual(self, value: Any) -> str:
         if isinstance(value, Number) or not isinstance(value, str):
             raise refuse("must be text", "type", "put it into quotes" if isinstance(value, Number) else None)
-        if not value.strip():
+        if not says_something(value):
             raise refuse("must not be empty", "empty")
         if len(value) > self.longest:
             raise refuse(f"must have at most {self.longest} characters", "too-long")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from unicodedata import category
 
 from marshmallow import Schema, ValidationError
 from marshmallow.fields import List, Nested
@@ -27,6 +28,7 @@ LONGEST_NAME, LONGEST_ENDPOINT = 200, 2_000
 MASKED = "…"
 HOURS, MOST_HOURS = 24, 168
 _MOST_AGE = 87_600  # ten years, in hours
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, formats, halves of letters, ends of lines
 
 # Is this an endpoint that may be subscribed? What speaks against it, in words that do not repeat it.
 Check = Callable[[Channel, str], Sequence[str]]
@@ -198,6 +200,7 @@ def _filter(shaped: Mapping[str, Any]) -> Filter:
 
 def _amiss(shaped: Mapping[str, Any], channel: Channel, check: Check) -> Iterator[Fault]:
     """What the parts of a subscription mean together."""
+    yield from _of_name(shaped.get("name", ""))
     yield from _of_endpoint(shaped.get("endpoint"), channel, check)
     wanted = shaped.get("format", FORMATS[channel][0])
     if wanted not in FORMATS[channel]:
@@ -207,6 +210,12 @@ def _amiss(shaped: Mapping[str, Any], channel: Channel, check: Check) -> Iterato
         detail = f"what goes out by {channel} names no value and no patient"
         yield Fault(pointer="/payload", code="not-of-the-channel", detail=detail, hint="accepted: thin")
     yield from _of_credential(shaped.get("credential"), channel, wanted)
+
+
+def _of_name(name: str) -> Iterator[Fault]:
+    if any(category(letter) in _UNSEEN for letter in name):
+        detail = "has characters that are not seen, such as a new line or one that turns the direction of writing"
+        yield Fault(pointer="/name", code="text-unusable", detail=detail)
 
 
 def _of_endpoint(endpoint: Any, channel: Channel, check: Check) -> Iterator[Fault]:

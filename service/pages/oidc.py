@@ -11,7 +11,8 @@ Source: OpenID Connect Core 1.0, section 3.1; RFC 7636 (PKCE); RFC 9207 (issuer 
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +26,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from service.config import Settings
+from service.delivery.asking import bound
 from service.domain.errors import LabAlertsError, Unavailable
 from service.domain.roles import Role
 from service.flows import vouching
@@ -35,7 +37,8 @@ from service.storage.sessions import Asked
 
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 _PATIENCE = timedelta(minutes=10)  # for somebody to sign in there
-_SECONDS = 5  # for an answer of the provider
+_AT_ONCE = 4  # sign-ins that ask the provider at a time, of one process
+_ANOTHER_ASKS = 0.5  # seconds to wait for another thread that asks what the provider offers
 _SILENT = 10.0  # seconds for which a provider that did not answer is not asked again
 _KEPT = 600.0  # seconds for which what the provider says of itself is not asked again
 _LEEWAY = 60  # seconds by which clocks may differ
@@ -63,6 +66,7 @@ class Provider:
         self._back = f"{settings.public_url}/sign-in/back"
         self._new = Role.VIEWER if settings.oidc_new_people == Role.VIEWER.value else None
         self._lock = threading.Lock()
+        self._asking = threading.BoundedSemaphore(_AT_ONCE)
         self._said: tuple[float, Mapping[str, Any]] | None = None
         self._failed: float | None = None
 
@@ -84,7 +88,7 @@ class Provider:
         return Begun(address=address, browser=browser)
 
     def _session(self) -> OAuth2Session:
-        return OAuth2Session(
+        session = OAuth2Session(
             self._client,
             self._secret,
             scope="openid email profile",
@@ -92,6 +96,8 @@ class Provider:
             code_challenge_method="S256",
             token_endpoint_auth_method="client_secret_basic" if self._secret else "none",
         )
+        bound(session)
+        return session
 
     def come_back(self, means: Means, sent: Mapping[str, str], *, browser: str, now: datetime) -> tuple[Person, str]:
         """Finish a sign-in; answers who it is, and where they wanted to go.
@@ -112,26 +118,46 @@ class Provider:
     def _claims(self, code: str, asked: Asked) -> Mapping[str, Any]:
         """What the provider says of the person. Raises ``NotVouchedFor`` and ``Unavailable``."""
         described = self._described()
-        tokens = self._tokens(described["token_endpoint"], code, asked)
+        with self._in_line():
+            tokens = self._tokens(described["token_endpoint"], code, asked)
+            said = self._keys(described["jwks_uri"])
         try:
-            keys = KeySet.import_key_set(_json(described["jwks_uri"]))
+            keys = KeySet.import_key_set(said)
             token = jwt.decode(str(tokens["id_token"]), keys, algorithms=_ALGORITHMS)
             self._registry(asked.nonce).validate(token.claims)
-        except requests.RequestException:
-            raise Unavailable("the provider of OpenID Connect does not answer") from None
-        except (JoseError, KeyError, ValueError) as error:
+        except (JoseError, KeyError, ValueError, TypeError, RecursionError) as error:
             raise self._refused(error) from None
         _check_party(token.claims, self._client)
         return token.claims
+
+    @contextmanager
+    def _in_line(self) -> Iterator[None]:
+        """Few ask the provider at a time, so that one that is slow leaves threads for everything else."""
+        if not self._asking.acquire(blocking=False):
+            raise Unavailable("too many sign-ins wait for the provider of OpenID Connect")
+        try:
+            yield
+        finally:
+            self._asking.release()
+
+    def _keys(self, address: str) -> Any:
+        try:
+            return _json(address)
+        except (requests.RequestException, ValueError, RecursionError):
+            raise Unavailable("the provider of OpenID Connect does not answer as one") from None
 
     def _tokens(self, address: str, code: str, asked: Asked) -> Mapping[str, Any]:
         """What the provider gives for a code. Raises ``NotVouchedFor`` and ``Unavailable``."""
         try:
             with self._session() as session:
                 tokens: Mapping[str, Any] = session.fetch_token(
-                    address, code=code, code_verifier=asked.verifier, timeout=_SECONDS, allow_redirects=False
+                    address, code=code, code_verifier=asked.verifier, allow_redirects=False
                 )
-        except (requests.RequestException, ValueError):  # nothing, or nothing that can be read as an answer
+        except (
+            requests.RequestException,
+            ValueError,
+            RecursionError,
+        ):  # nothing, or nothing that can be read as an answer
             raise Unavailable("the provider of OpenID Connect does not answer as one") from None
         except AuthlibBaseError as error:
             raise self._refused(error) from None
@@ -154,7 +180,9 @@ class Provider:
 
     def _described(self) -> Mapping[str, Any]:
         """What the provider says of itself (OpenID Connect Discovery 1.0). Raises ``Unavailable``."""
-        with self._lock:
+        if not self._lock.acquire(timeout=_ANOTHER_ASKS):
+            raise Unavailable("the provider of OpenID Connect is being asked what it offers")
+        try:
             if self._said is None or time.monotonic() - self._said[0] > _KEPT:
                 # Anybody may ask for this: a provider that is away must not hold up every thread, one after another.
                 if self._failed is not None and time.monotonic() - self._failed < _SILENT:
@@ -163,6 +191,8 @@ class Provider:
                 self._said = time.monotonic(), self._asked_for()
                 self._failed = None
             return self._said[1]
+        finally:
+            self._lock.release()
 
     def _asked_for(self) -> Mapping[str, Any]:
         try:
@@ -170,7 +200,7 @@ class Provider:
             if said["issuer"] != self._issuer:
                 raise ValueError("another issuer")
             return {name: str(said[name]) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")}
-        except (requests.RequestException, KeyError, ValueError, TypeError):
+        except (requests.RequestException, KeyError, ValueError, TypeError, RecursionError):
             raise Unavailable("the provider of OpenID Connect does not answer as one") from None
 
 
@@ -183,6 +213,7 @@ def _check_party(claims: Mapping[str, Any], client: str) -> None:
 
 
 def _json(address: str) -> Any:
-    answer = requests.get(address, timeout=_SECONDS, allow_redirects=False)
+    with bound(requests.Session()) as session:
+        answer = session.get(address, allow_redirects=False)
     answer.raise_for_status()
     return answer.json()

@@ -20,8 +20,7 @@ page = Blueprint("sign_in", __name__, template_folder="templates")
 
 _WRONG = "The login or the password is not right."
 _ELSEWHERE = "The form was sent by another page. Sign in here."
-_BROWSER = "oidc-browser"
-_LONGEST_FIELD = 4_000
+_LONGEST_FIELD, _LONGEST_PLACE = 4_000, 500
 
 
 def register(app: Flask) -> None:
@@ -35,7 +34,7 @@ def _first(_error: SignInFirst) -> Response:
     found = people.session()
     if found is not None and found.person.must_change:
         return _to(url_for("sign_in.account"))
-    after = request.full_path.rstrip("?") if request.method in ("GET", "HEAD") else "/"
+    after = request.script_root + request.full_path.rstrip("?") if request.method in ("GET", "HEAD") else "/"
     return _to(url_for("sign_in.show", next=after))
 
 
@@ -50,9 +49,9 @@ def _provider() -> Provider | None:
 
 def local(place: str) -> str:
     """A path of ours; the first page where it is anything else (``//host``, ``/\\host`` and their like)."""
-    parts = urlsplit(place)
-    plain = place.startswith("/") and not place.startswith(("//", "/\\")) and place.isprintable() and "\\" not in place
-    return place if plain and not parts.scheme and not parts.netloc and len(place) <= _LONGEST_FIELD else "/"
+    first, parts = f"{request.script_root}/", urlsplit(place)
+    plain = place.startswith(first) and not place.startswith("//") and place.isprintable() and "\\" not in place
+    return place if plain and not parts.scheme and not parts.netloc and len(place) <= _LONGEST_PLACE else first
 
 
 @page.get("/sign-in")
@@ -179,10 +178,13 @@ def elsewhere() -> Response:
         return _form(after="/", said=f"{provider.name} does not answer. Try again later.", status=503, wait=30)
     response = _to(begun.address)
     secure = people.secure()
-    response.set_cookie(
-        _BROWSER, begun.browser, httponly=True, samesite="Lax", secure=secure, path="/sign-in", max_age=600
-    )
+    response.set_cookie(_cookie(), begun.browser, httponly=True, samesite="Lax", secure=secure, max_age=600)
     return response
+
+
+def _cookie() -> str:
+    """What only the browser has that began to sign in. Over https no other host can set it."""
+    return "__Host-oidc-browser" if people.secure() else "oidc-browser"
 
 
 @page.get("/sign-in/back")
@@ -193,7 +195,7 @@ def back() -> Response:
         return _form(after="/", said="There is no other place to sign in.", status=404)
     sent = {name: request.args.get(name, "") for name in ("state", "code", "iss", "error")}
     try:
-        person, after = provider.come_back(means(), sent, browser=request.cookies.get(_BROWSER, ""), now=guard.now())
+        person, after = provider.come_back(means(), sent, browser=request.cookies.get(_cookie(), ""), now=guard.now())
         opened = signing_in.open_for(means().database, person, limits=people.limits(), now=guard.now())
     except (NotVouchedFor, Wrong) as error:
         said = str(error) or "You may not sign in here. Ask the administrator to add you."
@@ -202,5 +204,5 @@ def back() -> Response:
         return _form(after="/", said=f"{provider.name} does not answer. Try again later.", status=503, wait=30)
     _end_former()
     response = people.let_in(_to(local(after)), opened)
-    response.delete_cookie(_BROWSER, path="/sign-in")
+    response.delete_cookie(_cookie(), secure=people.secure())
     return response

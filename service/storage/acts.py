@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, Select, case, insert, select, tuple_, update
 
 from service.domain.actors import Actor, ActorKind
 from service.domain.acts import Act, ActKind, Attention, Reason, Until, holding
@@ -24,14 +24,20 @@ _A, _E = acts.c, episodes.c
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attended:
-    """An episode with what people did about it, in order, and what holds of that. ``names``: it and those merged
-    into it.
-    """
+    """An episode with what holds of what people did about it. ``names``: it and those merged into it."""
 
     row: Row[Any] = field(repr=False)
     names: tuple[str, ...]
-    acts: tuple[Act, ...]
     holds: Attention
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """Some acts about an episode, in order. ``undone_by``: of those that were undone, by which. ``more``: not all."""
+
+    acts: tuple[Act, ...]
+    undone_by: Mapping[str, str]
+    more: bool
 
 
 def patient_of(connection: Connection, episode_id: str) -> str:
@@ -46,9 +52,8 @@ def attended(connection: Connection, patient_id: str, episode_id: str, *, now: d
     """An episode of a patient."""
     own = (_E.patient_id == patient_id) & (_E.id == episode_id)
     row = connection.execute(select(episodes).where(own)).one()
-    names = _family(connection, patient_id, [episode_id])[episode_id]
-    found = tuple(_of(connection, patient_id, names))
-    return Attended(row=row, names=names, acts=found, holds=_holds(row, found, now))
+    names = family(connection, patient_id, episode_id)
+    return Attended(row=row, names=names, holds=_holds(connection, row, names, now=now))
 
 
 def attention(
@@ -56,27 +61,49 @@ def attention(
 ) -> Mapping[str, Attention]:
     """What holds of some episodes of a patient: is one acknowledged, snoozed, assigned? Of the others, nothing does."""
     rows = connection.execute(select(episodes).where(_E.patient_id == patient_id, _E.id.in_(names))).all()
-    families = _family(connection, patient_id, names)
-    found: dict[str, list[Act]] = defaultdict(list)
-    home = {member: name for name, members in families.items() for member in members}
-    for act in _of(connection, patient_id, list(home)):
-        found[home[act.episode]].append(act)
-    return {row.id: _holds(row, found[row.id], now) for row in rows}
+    families = _families(connection, patient_id, names)
+    return {row.id: _holds(connection, row, families[row.id], now=now) for row in rows}
 
 
-def _holds(row: Row[Any], found: Sequence[Act], now: datetime) -> Attention:
+def _holds(connection: Connection, row: Row[Any], names: Sequence[str], *, now: datetime) -> Attention:
+    """Of all the acts of an episode, however many there are, only those that can hold are read."""
+    borne = {one for one in (row.acknowledged_by, row.snoozed_by) if one is not None}
+    own = (_A.patient_id == row.patient_id) & _A.episode_id.in_(names) & _A.id.in_(borne)
+    found = [_act(one) for one in connection.execute(select(acts).where(own))] if borne else []
+    assigned = newest(connection, row.patient_id, names, kinds=[ActKind.ASSIGN])
+    found += [assigned] if assigned else []
     return holding(
         found, acknowledged_by=row.acknowledged_by, snoozed_by=row.snoozed_by, last_flag=row.last_flag_id, now=now
     )
 
 
-def _family(connection: Connection, patient_id: str, names: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+def family(connection: Connection, patient_id: str, name: str) -> tuple[str, ...]:
+    """An episode and those that were merged into it, and into these; itself first."""
+    return _families(connection, patient_id, [name])[name]
+
+
+def lives_on(connection: Connection, patient_id: str, row: Row[Any]) -> str | None:
+    """The episode as part of which one goes on that was merged; None where it was not."""
+    if row.merged_into is None:
+        return None
+    into = {one.id: one.merged_into for one in connection.execute(_merged(patient_id))}
+    name, passed = row.merged_into, {row.id}
+    while name in into and name not in passed:
+        passed.add(name)
+        name = into[name]
+    return str(name)
+
+
+def _families(connection: Connection, patient_id: str, names: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
     """Each of some episodes with those that were merged into it, and into these."""
     merged: dict[str, list[str]] = defaultdict(list)
-    statement = select(_E.id, _E.merged_into).where(_E.patient_id == patient_id, _E.merged_into.is_not(None))
-    for row in connection.execute(statement):
+    for row in connection.execute(_merged(patient_id)):
         merged[row.merged_into].append(row.id)
     return {name: _with_merged(name, merged) for name in names}
+
+
+def _merged(patient_id: str) -> Select[Any]:
+    return select(_E.id, _E.merged_into).where(_E.patient_id == patient_id, _E.merged_into.is_not(None))
 
 
 def _with_merged(name: str, merged: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
@@ -88,15 +115,58 @@ def _with_merged(name: str, merged: Mapping[str, Sequence[str]]) -> tuple[str, .
     return tuple(found)
 
 
-def _of(connection: Connection, patient_id: str, names: Sequence[str]) -> list[Act]:
-    """The acts of episodes, in the order in which they were done: by the versions that they made, as clocks differ.
+# Where an act stands among those of an episode and of those merged into it.
+Standing = tuple[str, int]
+
+
+def newest(connection: Connection, patient_id: str, names: Sequence[str], *, kinds: Iterable[ActKind]) -> Act | None:
+    """The act of some kinds that was done last about an episode and those merged into it."""
+    wanted = _of(patient_id, names).where(_A.kind.in_([one.value for one in kinds]))
+    row = connection.execute(wanted.order_by(_place(names).desc(), _A.version.desc()).limit(1)).first()
+    return None if row is None else _act(row)
+
+
+def latest(connection: Connection, patient_id: str, names: Sequence[str], *, limit: int) -> Listed:
+    """The last acts about an episode and those merged into it."""
+    wanted = _of(patient_id, names).order_by(_place(names).desc(), _A.version.desc())
+    rows = connection.execute(wanted.limit(limit + 1)).all()
+    return _listed(connection, patient_id, rows[:limit][::-1], more=len(rows) > limit)
+
+
+def page(
+    connection: Connection, patient_id: str, names: Sequence[str], *, after: Standing | None, limit: int
+) -> Listed:
+    """Up to ``limit`` acts about an episode and those merged into it, the first one first, beginning after one."""
+    place = _place(names)
+    wanted = _of(patient_id, names).order_by(place, _A.version)
+    if after is not None:
+        wanted = wanted.where(tuple_(place, _A.version) > tuple_(*_standing(names, after)))
+    rows = connection.execute(wanted.limit(limit + 1)).all()
+    return _listed(connection, patient_id, rows[:limit], more=len(rows) > limit)
+
+
+def _standing(names: Sequence[str], after: Standing) -> tuple[int, int]:
+    """Where an act stands. What was merged and is so no longer stands before everything."""
+    name, version = after
+    return (-names.index(name), version) if name in names else (-len(names), 0)
+
+
+def _of(patient_id: str, names: Sequence[str]) -> Select[Any]:
+    return select(acts).where(_A.patient_id == patient_id, _A.episode_id.in_(names))
+
+
+def _place(names: Sequence[str]) -> Any:
+    """The order in which acts were done is that of the versions that they made, as clocks differ.
 
     Those of an episode that was merged come before those of the one that it goes on in, which is named before it.
     """
-    statement = select(acts).where(_A.patient_id == patient_id, _A.episode_id.in_(names))
-    place = {name: -at for at, name in enumerate(names)}
-    rows = sorted(connection.execute(statement), key=lambda row: (place[row.episode_id], row.version))
-    return [_act(row) for row in rows]
+    return case({name: -at for at, name in enumerate(names)}, value=_A.episode_id)
+
+
+def _listed(connection: Connection, patient_id: str, rows: Sequence[Row[Any]], *, more: bool) -> Listed:
+    undone = select(_A.undoes, _A.id).where(_A.patient_id == patient_id, _A.undoes.in_([row.id for row in rows]))
+    undone_by = {one.undoes: one.id for one in connection.execute(undone)} if rows else {}
+    return Listed(acts=tuple(map(_act, rows)), undone_by=undone_by, more=more)
 
 
 def acknowledging(connection: Connection, names: Iterable[tuple[str, str]]) -> Mapping[str, Act]:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, literal, select, tuple_, update
 
 from service.domain.audit import Data, Entry, Mark, as_data, seal
+from service.storage.audit_cells import Kept, cells, kept, read
 from service.storage.rows import upsert
+from service.storage.tables import Instant
 from service.storage.tables_audit import audit, audit_head
 from service.storage.writes import insert_rows
 
@@ -91,48 +93,33 @@ def _row(entry: Entry, own: Mark, data: Data) -> dict[str, Any]:
 
 
 # ------------------------------------------------------------------------------------------------------------ reading
-def rows(connection: Connection, wanted: AuditFilter | None = None) -> Generator[Row[Any], None, None]:
+def rows(connection: Connection, wanted: AuditFilter | None = None) -> Generator[Kept, None, None]:
     """Every entry that is wanted, in the order of the chain; memory does not grow with their number."""
-    statement = select(audit).where(*_conditions(wanted or AuditFilter())).order_by(_C.place)
+    statement = select(*cells(connection.dialect.name)).where(*_conditions(wanted or AuditFilter())).order_by(_C.place)
     options = {"stream_results": True, "yield_per": _AT_ONCE}
     with connection.execute(statement, execution_options=options) as found:
-        yield from found
+        yield from map(kept, found)
 
 
 def page(
     connection: Connection, wanted: AuditFilter, *, after: tuple[datetime, int] | None, limit: int
-) -> Sequence[Row[Any]]:
+) -> Sequence[Kept]:
     """Up to ``limit`` entries from the newest backward, beginning after a time and a place."""
-    statement = select(audit).where(*_conditions(wanted))
+    statement = select(*cells(connection.dialect.name)).where(*_conditions(wanted))
     if after is not None:
-        statement = statement.where(tuple_(_C.at, _C.place) < tuple_(*after))
-    return list(connection.execute(statement.order_by(_C.at.desc(), _C.place.desc()).limit(limit)))
+        time, place = after
+        # Its time as it stands there, which may be none; where it is kept no longer, as it was told.
+        there = select(_C.at).where(_C.place == place).scalar_subquery()
+        statement = statement.where(
+            tuple_(_C.at, _C.place) < tuple_(func.coalesce(there, literal(time, Instant)), place)
+        )
+    return list(map(kept, connection.execute(statement.order_by(_C.at.desc(), _C.place.desc()).limit(limit))))
 
 
 def hash_at(connection: Connection, place: int) -> str | None:
     """The hash of the entry at a place, if it is kept."""
     found: str | None = connection.execute(select(_C.hash).where(_C.place == place)).scalar_one_or_none()
     return found
-
-
-def sealed(row: Row[Any]) -> Data:
-    """What was sealed, as far as it is still there."""
-    entry = Entry(
-        at=row.at,
-        kind=row.kind,
-        actor=row.actor,
-        action=row.action,
-        subject=row.subject,
-        request_id=row.request_id,
-        outcome=row.outcome,
-        detail=row.detail,
-    )
-    return as_data(entry, Mark(place=row.place - 1, hash=row.before))
-
-
-def shown(row: Row[Any]) -> Data:
-    """An entry as it is shown and exported: what was sealed, and its hash."""
-    return sealed(row) | {"hash": row.hash}
 
 
 def _conditions(wanted: AuditFilter) -> list[ColumnElement[bool]]:
@@ -150,9 +137,17 @@ def _conditions(wanted: AuditFilter) -> list[ColumnElement[bool]]:
 
 # --------------------------------------------------------------------------------------------------- the oldest end
 def oldest(connection: Connection, *, after: int, limit: int) -> Sequence[tuple[int, datetime]]:
-    """The oldest entries that are kept, beginning after a place: each with its place and its time."""
-    statement = select(_C.place, _C.at).where(_C.place > after).order_by(_C.place).limit(limit)
-    return [(row.place, row.at) for row in connection.execute(statement)]
+    """The oldest entries that are kept, beginning after a place: each with its place and its time.
+
+    One whose time cannot be read is as old as the one after it, so that it keeps back no other.
+    """
+    times = select(*cells(connection.dialect.name, "at"))
+    found: list[tuple[int, datetime]] = []
+    rows = connection.execute(times.where(_C.place > after).order_by(_C.place).limit(limit)).all()
+    for one in map(read, reversed(rows)):
+        if "at" in one or found:
+            found.append((one["place"], one.get("at") or found[-1][1]))
+    return found[::-1]
 
 
 def remove(connection: Connection, through: int) -> frozenset[int]:

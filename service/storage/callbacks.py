@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, literal_column, select
 
 from service.domain.acts import Called, How, Reached
 from service.domain.errors import NotFound
@@ -42,15 +42,37 @@ def keep(connection: Connection, patient_id: str, call: Called) -> None:
     connection.execute(insert(callbacks).values(row))
 
 
-def of_episodes(connection: Connection, patient_id: str, names: Sequence[str]) -> list[Called]:
-    """The calls about some episodes of a patient, in the order in which they were recorded."""
-    wanted = (_C.patient_id == patient_id) & _C.episode_id.in_(names)
-    return [_call(row) for row in connection.execute(select(callbacks).where(wanted).order_by(_C.id))]
+def latest(connection: Connection, patient_id: str, names: Sequence[str], *, limit: int) -> list[Called]:
+    """The last calls about some episodes of a patient, in the order in which they were recorded."""
+    statement = _of_episodes(patient_id, names).order_by(_C.id.desc()).limit(limit)
+    return [_call(row) for row in connection.execute(statement)][::-1]
 
 
-def flag_of(connection: Connection, patient_id: str, flag_id: str, *, episodes: Sequence[str]) -> Row[Any]:
-    """A flag that was ever raised in one of some episodes. Raises ``NotFound``."""
-    wanted = (_F.patient_id == patient_id) & (_F.id == flag_id) & _F.episode_id.in_(episodes)
+def page(
+    connection: Connection, patient_id: str, names: Sequence[str], *, after: str | None, limit: int
+) -> list[Called]:
+    """Up to ``limit`` calls about some episodes, in the order in which they were recorded, beginning after one."""
+    statement = _of_episodes(patient_id, names).order_by(_C.id).limit(limit)
+    statement = statement if after is None else statement.where(_C.id > after)
+    return [_call(row) for row in connection.execute(statement)]
+
+
+def _of_episodes(patient_id: str, names: Sequence[str]) -> Select[Any]:
+    return select(callbacks).where(_C.patient_id == patient_id, _C.episode_id.in_(names))
+
+
+def alike(connection: Connection, patient_id: str, call: Called) -> list[Called]:
+    """The calls about the same flag and episode to the same one, among which it may stand already."""
+    own = _of_episodes(patient_id, [call.episode])
+    return [_call(row) for row in connection.execute(own.where(_C.flag_id == call.flag, _C.told_to == call.told_to))]
+
+
+def flag_of(
+    connection: Connection, patient_id: str, flag_id: str, *, episodes: Sequence[str] | None = None
+) -> Row[Any]:
+    """A flag that was ever raised, perhaps only in one of some episodes. Raises ``NotFound``."""
+    wanted = (_F.patient_id == patient_id) & (_F.id == flag_id)
+    wanted = wanted if episodes is None else wanted & _F.episode_id.in_(episodes)
     row = connection.execute(select(flags).where(wanted)).one_or_none()
     if row is None:
         raise NotFound("flag in this episode")
@@ -89,21 +111,26 @@ class Raised:
 
 
 def critical(connection: Connection, *, since: datetime, until: datetime, source: str | None) -> Sequence[Raised]:
-    """Every critical flag that was raised from a time on and before another, the oldest first; none of a trial."""
+    """The critical flags of each patient of whom one was raised from a time on and before another, the oldest first.
+
+    None of a trial. Those raised at other times are among them, as one may have taken the place of another.
+    """
     reached = (
         select(func.min(_C.at))
         .where(_C.patient_id == _F.patient_id, _C.flag_id == _F.id, _C.outcome == literal_column("'reached'"))
         .scalar_subquery()
     )
+    critical: ColumnElement[str] = literal_column("'critical'")  # as it stands in the partial index
+    then = flags.alias("then")
+    period = [then.c.severity == critical, then.c.raised_at >= since, then.c.raised_at < until]
+    if source is not None:
+        period.append(then.c.source == source)
     wanted = [
-        _F.severity == literal_column("'critical'"),  # as it stands in the partial index
-        _F.raised_at >= since,
-        _F.raised_at < until,
+        _F.severity == critical,
+        _F.patient_id.in_(select(then.c.patient_id).where(*period)),
         _F.source != TRIALS,
         ~patients.c.authority.startswith(TRIAL, autoescape=True),
     ]
-    if source is not None:
-        wanted.append(_F.source == source)
     columns: list[Any] = [_F.id, _F.source, _F.state, _F.superseded_by, _F.raised_at, reached.label("told_at")]
     joined = flags.join(patients, patients.c.id == _F.patient_id)
     rows = connection.execute(select(*columns).select_from(joined).where(*wanted).order_by(_F.raised_at, _F.id))

@@ -123,24 +123,42 @@ def told_of(connection: Connection, names: Sequence[str]) -> list[tuple[str, str
     return found
 
 
+def told_of_acknowledgements(
+    connection: Connection, names: Sequence[str], types: Iterable[str]
+) -> dict[tuple[str, str], str]:
+    """Of these types, the last that was told of each episode to each subscription, by both."""
+    c, found, types = deliveries.c, dict[tuple[str, str], str](), list(types)
+    for at in range(0, len(names), _NAMES):
+        wanted = (
+            c.episode_id.in_(names[at : at + _NAMES]) & c.type.in_(types) & (c.state != DeliveryState.DROPPED.value)
+        )
+        rows = connection.execute(select(c.episode_id, c.subscription_id, c.type).where(wanted).order_by(c.event_seq))
+        found |= {(row.episode_id, row.subscription_id): row.type for row in rows}
+    return found
+
+
 def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Keep new deliveries."""
     if rows:
         connection.execute(insert(deliveries), list(rows))
 
 
-def count_on(connection: Connection, told: Mapping[str, int]) -> None:
-    """How many events each subscription has been told of."""
+def count_on(connection: Connection, told: Mapping[str, tuple[int, int]]) -> None:
+    """How many events each subscription has been told of, and how many of them were tests."""
     if told:
-        c = subscriptions.c
-        statement = update(subscriptions).where(c.id == bindparam("of_id")).values(told=bindparam("so_many"))
-        connection.execute(statement, [{"of_id": name, "so_many": count} for name, count in told.items()])
+        counted: dict[str, Any] = {"told": bindparam("so_many"), "tests": bindparam("so_few")}
+        statement = update(subscriptions).where(subscriptions.c.id == bindparam("of_id")).values(**counted)
+        rows = [{"of_id": name, "so_many": count, "so_few": tests} for name, (count, tests) in told.items()]
+        connection.execute(statement, rows)
 
 
 # -------------------------------------------------------------------------------------------------------------- claim
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """A delivery that one dispatcher is about to send. ``tries``: since it was put on its way, without this one."""
+    """A delivery that one dispatcher is about to send. ``tries``: since it was put on its way, without this one.
+
+    ``number``: which it is of what its subscription was told, tests left out.
+    """
 
     id: str
     subscription: str
@@ -168,30 +186,41 @@ def _free(now: datetime) -> Any:
 def claim(
     connection: Connection, subscription: str, *, by: str, now: datetime, until: datetime, most: int
 ) -> list[Claimed]:
-    """Claim what can be sent to a subscription, the longest due first; the oldest of each lane only."""
+    """Claim what can be sent to a subscription, the longest due first; the oldest of each lane and flag only.
+
+    A flag can go to another episode, and so to another lane, while it waits to be told.
+    """
     c = deliveries.c
-    before = deliveries.alias("before")
-    older = exists().where(
-        before.c.subscription_id == c.subscription_id,
-        before.c.lane == c.lane,
-        literal_column("before.state = 'waiting'"),
-        before.c.event_seq < c.event_seq,
-    )
-    heads = select(c.id).where(c.subscription_id == subscription, _WAITING, c.next_at <= now, _free(now), ~older)
+    ready = (c.subscription_id == subscription, _WAITING, c.next_at <= now, _free(now))
+    heads = select(c.id).where(*ready, *(~_older(name, of) for name, of in _IN_ORDER))
     picked = heads.order_by(c.next_at, c.event_seq).limit(most).with_for_update(skip_locked=True, of=deliveries)
     names = connection.execute(picked).scalars().all()
     if not names:
         return []
     marks = {"claim": by, "claimed_at": now, "claimed_until": until}
     rows = connection.execute(update(deliveries).where(c.id.in_(names)).values(**marks).returning(deliveries))
-    return sorted(map(_claimed, rows), key=lambda one: (one.next_at, one.number))
+    return [_claimed(row) for row in sorted(rows, key=lambda row: (row.next_at, row.event_seq))]
+
+
+_IN_ORDER = (("lane", "lane"), ("flag_id", "flag_id"), ("by_flag_id", "flag_id"))
+
+
+def _older(name: str, of: str) -> ColumnElement[bool]:
+    """Does an older one wait, of which this column says what the other says of this one?"""
+    c, before = deliveries.c, deliveries.alias(f"before_{name}")
+    return exists().where(
+        before.c.subscription_id == c.subscription_id,
+        before.c[name] == c[of],
+        literal_column(f"before_{name}.state = 'waiting'"),
+        before.c.event_seq < c.event_seq,
+    )
 
 
 def _claimed(row: Row[Any]) -> Claimed:
     return Claimed(
         id=row.id,
         subscription=row.subscription_id,
-        number=row.number,
+        number=row.number - row.tests,
         event=row.event_id,
         claim=row.claim,
         attempts=row.attempts,
@@ -219,7 +248,13 @@ def events(connection: Connection, names: Iterable[str]) -> Mapping[str, Event]:
     return {row.id: event(row) for row in rows}
 
 
-def episode_state(connection: Connection, patient: str, episode: str) -> str | None:
+def flag_state(connection: Connection, flag: str | None) -> str | None:
+    """How a flag is now."""
+    found: str | None = connection.execute(select(flags.c.state).where(flags.c.id == flag)).scalar_one_or_none()
+    return found
+
+
+def episode_state(connection: Connection, patient: str | None, episode: str | None) -> str | None:
     """How an episode is now."""
     mine = (episodes.c.patient_id == patient) & (episodes.c.id == episode)
     found: str | None = connection.execute(select(episodes.c.state).where(mine)).scalar_one_or_none()
@@ -229,9 +264,10 @@ def episode_state(connection: Connection, patient: str, episode: str) -> str | N
 # ------------------------------------------------------------------------------------------------------------- record
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """What became of one attempt. ``next_at``: when it is tried again; None when it is not."""
+    """What became of one attempt. ``tries``: how many count by now. ``next_at``: when it is tried again, if it is."""
 
     claimed: Claimed
+    tries: int
     at: datetime
     outcome: str
     state: DeliveryState
@@ -279,7 +315,7 @@ def _settled_values(one: Attempt, now: datetime) -> dict[str, Any]:
         "of_id": one.claimed.id,
         "to_state": one.state.value,
         "so_many": one.claimed.attempts + 1,
-        "so_often": one.claimed.tries + 1,
+        "so_often": one.tries,
         "next": one.next_at or now,
         "tried": one.at,
         "done": None if one.state is DeliveryState.WAITING else now,
@@ -315,22 +351,32 @@ def versions(connection: Connection, names: Iterable[str]) -> Mapping[str, int]:
     return {row.id: row.version for row in connection.execute(select(c.id, c.version).where(wanted))}
 
 
-def went_through(connection: Connection, subscription: str, *, now: datetime) -> None:
-    """A receiver takes messages: it is no longer left alone. What waits because it was away is tried again at once."""
-    c = subscriptions.c
-    failures = connection.execute(select(c.failures).where(c.id == subscription)).scalar_one_or_none()
-    if not failures:
+def went_through(connection: Connection, subscription: str, *, begun: datetime, now: datetime) -> None:
+    """A receiver took a message that was sent at ``begun``: it is no longer left alone.
+
+    What it has said since, while this was on its way, stays. What waits because it was away is tried again at once.
+    """
+    c, d = subscriptions.c, deliveries.c
+    row = connection.execute(select(c.failures, c.held_at).where(c.id == subscription)).one_or_none()
+    if row is None or not row.failures or (row.held_at is not None and row.held_at > begun):
         return
     connection.execute(
         update(subscriptions).where(c.id == subscription).values(failures=0, hold_until=None, held_at=None)
     )
-    if failures >= _AWAY:
-        mine = (deliveries.c.subscription_id == subscription) & _WAITING & (deliveries.c.next_at > now)
-        connection.execute(update(deliveries).where(mine).values(next_at=now))
+    mine = (d.subscription_id == subscription) & _WAITING
+    if row.failures >= _AWAY:
+        connection.execute(update(deliveries).where(mine & (d.next_at > now)).values(next_at=now))
+    else:
+        soon = now + _SOON
+        connection.execute(
+            update(deliveries).where(mine & (d.tries == _TWICE) & (d.next_at > soon)).values(next_at=soon)
+        )
 
 
-# So many failures in a row were the receiver's, not those of one message that it cannot take.
+# So many failures in a row were the receiver's, not those of one message that it cannot take. After fewer, what has
+# failed twice is tried a little later, as it may have been either.
 _AWAY = 3
+_TWICE, _SOON = 2, timedelta(seconds=20)
 
 
 def failed_again(connection: Connection, subscription: str, *, failures: int, until: datetime, now: datetime) -> None:
@@ -346,21 +392,3 @@ def disable(connection: Connection, subscription: str, *, why: str, now: datetim
     mine = (c.id == subscription) & (c.state == SubscriptionState.ACTIVE.value)
     values = {"state": SubscriptionState.DISABLED.value, "why": why, "changed_at": now, "version": c.version + 1}
     connection.execute(update(subscriptions).where(mine).values(**values))
-
-
-# -------------------------------------------------------------------------------------------------------------- clock
-_AHEAD = timedelta(minutes=1)  # as far as the clocks of two machines may differ
-
-
-def mend_clock(connection: Connection, *, now: datetime) -> int:
-    """Put right what was timed by a clock that has gone back since; answers how many deliveries it was.
-
-    Otherwise what was to be tried in five seconds would wait for as long as the clock has gone back.
-    """
-    c, s, later = deliveries.c, subscriptions.c, now + _AHEAD
-    timed = and_(_WAITING, func.coalesce(c.attempted_at, c.created_at) > later, c.next_at > now)
-    mended = connection.execute(update(deliveries).where(timed).values(next_at=now)).rowcount
-    free = {"claim": None, "claimed_at": None, "claimed_until": None}
-    connection.execute(update(deliveries).where(_WAITING, c.claimed_at > later).values(**free))
-    connection.execute(update(subscriptions).where(s.held_at > later).values(hold_until=None, held_at=None))
-    return mended

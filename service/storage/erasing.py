@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, or_, select, tuple_, update
 
 from service.storage.idempotency import Name
 from service.storage.tables import flags, idempotency_keys, inbox, metadata, panels, patients
@@ -21,6 +21,7 @@ from service.storage.tables_cds import cds_cards, cds_feedback
 from service.storage.tables_delivery import deliveries, delivery_attempts, subscriptions
 
 _AT_ONCE = 500  # rows
+_BODIES_AT_ONCE = 20  # each may be as large as a message may be
 Rows = Sequence[tuple[Table, ColumnElement[bool]]]
 
 
@@ -67,6 +68,18 @@ def hold(connection: Connection, patient: str) -> bool:
     return connection.execute(held).one_or_none() is not None
 
 
+def end_claims(connection: Connection, patient: str) -> None:
+    """Let nobody claim or send what is on its way of a patient any more, but what is being sent at this moment.
+
+    Whoever has claimed it looks it up anew when there is another version of its subscription, and finds nothing. The
+    deliveries are held before the subscriptions, as by whoever sends.
+    """
+    d, s = deliveries.c, subscriptions.c
+    held = select(d.subscription_id, d.claim).where(d.patient_id == patient).order_by(d.id).with_for_update()
+    for name in sorted({row.subscription_id for row in connection.execute(held) if row.claim is not None}):
+        connection.execute(update(subscriptions).where(s.id == name).values(version=s.version + 1))
+
+
 # --------------------------------------------------------------------------------------------------- who knows of it
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
@@ -82,11 +95,12 @@ def told(connection: Connection, patient: str) -> list[Told]:
     """The subscriptions to which something of the patient was sent, by name."""
     d, s = deliveries.c, subscriptions.c
     sent = func.count().filter(d.state == "sent")
-    tried = func.count().filter(d.state != "sent", d.attempts > 0)
+    begun = or_(d.attempts > 0, d.claim.is_not(None))  # it may be being sent at this moment
+    tried = func.count().filter(d.state != "sent", begun)
     statement = (
         select(s.name, s.channel, sent.label("sent"), tried.label("unsure"))
         .join_from(deliveries, subscriptions, d.subscription_id == s.id)
-        .where(d.patient_id == patient, or_(d.state == "sent", d.attempts > 0))
+        .where(d.patient_id == patient, or_(d.state == "sent", begun))
         .group_by(s.id, s.name, s.channel)
         .order_by(s.name, s.channel)
     )
@@ -142,7 +156,7 @@ def other_messages(
     sources = select(p.source).where(p.patient_id == patient)
     linked = select(p.inbox_id).where(p.patient_id == patient)
     wanted = (c.source.in_(sources), c.content_type.in_(types), c.received_at >= since, c.id.not_in(linked))
-    yield from _streamed(connection, select(c.id, c.received_at, c.body).where(*wanted))
+    yield from _streamed(connection, select(c.id, c.received_at, c.content_type, c.body).where(*wanted))
 
 
 def answers(connection: Connection, *, since: datetime | None = None) -> Iterator[Row[Any]]:
@@ -153,7 +167,7 @@ def answers(connection: Connection, *, since: datetime | None = None) -> Iterato
 
 
 def _streamed(connection: Connection, statement: Any) -> Iterator[Row[Any]]:
-    options = {"stream_results": True, "yield_per": _AT_ONCE}
+    options = {"stream_results": True, "yield_per": _BODIES_AT_ONCE}
     with connection.execute(statement, execution_options=options) as found:
         yield from found
 

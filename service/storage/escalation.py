@@ -5,23 +5,26 @@ takes no longer the more is kept, and intake pays nothing for it.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, exists, func, insert, literal_column, or_, select
 
 from service.domain.acts import ActKind
 from service.domain.escalation import Policy, Step, StepState, Taken
 from service.domain.rules import Severity
+from service.domain.subscriptions import DeliveryState, SubscriptionState
 from service.storage import acts
 from service.storage.tables import episodes, flags, outbox, patients
 from service.storage.tables_acts import acts as act_rows
+from service.storage.tables_delivery import deliveries, delivery_attempts, subscriptions
 from service.storage.tables_watch import escalation_policy, escalations
 
 _E, _O, _A, _F, _P, _S = episodes.c, outbox.c, act_rows.c, flags.c, escalation_policy.c, escalations.c
+_D, _T, _U = deliveries.c, delivery_attempts.c, subscriptions.c
 
 # With these events an episode begins to wait for somebody.
 GOES_ON = ("lab.flag.repeated", "lab.flag.improved")
@@ -33,6 +36,7 @@ _GRAVE = (
     "episodes.acknowledged_by IS NULL",
 )
 _UNHEARD = "escalations.state = 'unheard'"
+_KEPT = timedelta(hours=24)  # a delivery is, at least: ``LAB_ALERTS_KEEP_DELIVERIES_DAYS`` is in days
 # Steps are counted for so long.
 LATELY = timedelta(hours=24)
 
@@ -40,19 +44,35 @@ LATELY = timedelta(hours=24)
 # ------------------------------------------------------------------------------------------------------------- policy
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptPolicy:
-    """A version of the policy as kept; version 0 is the empty one that nobody has made."""
+    """A version of the policy as kept; version 0 is the empty one that nobody has made.
+
+    ``since``: when this and the versions before it began to escalate each severity, without a break.
+    """
 
     policy: Policy
     version: int = 0
+    since: Mapping[str, datetime] = field(default_factory=dict)
     created_at: datetime | None = None
     created_by: str | None = None
 
 
 def policy(connection: Connection) -> KeptPolicy:
     """The policy in force."""
-    newest = select(escalation_policy).order_by(_P.version.desc()).limit(1)
-    row = connection.execute(newest).one_or_none()
-    return KeptPolicy(policy=Policy()) if row is None else _kept(row)
+    versions = list(map(_kept, connection.execute(select(escalation_policy).order_by(_P.version.desc()))))
+    if not versions:
+        return KeptPolicy(policy=Policy())
+    return replace(versions[0], since=_in_force(versions))
+
+
+def _in_force(versions: Sequence[KeptPolicy]) -> dict[str, datetime]:
+    """Since when each severity is escalated. The newest version is the first."""
+    found: dict[str, datetime] = {}
+    for level in versions[0].policy.levels:
+        for one in versions:
+            if not one.policy.steps or level not in one.policy.levels:
+                break
+            found[level.value] = one.created_at or found[level.value]
+    return found
 
 
 def _kept(row: Row[Any]) -> KeptPolicy:
@@ -184,6 +204,7 @@ def held(connection: Connection, patient_id: str) -> bool:
 
 # -------------------------------------------------------------------------------------------------------------- steps
 Steps = Mapping[tuple[str, str, str], Mapping[int, StepState]]
+Unreached = Mapping[tuple[str, str, str], Collection[int]]
 
 
 def steps_taken(connection: Connection, *, only: tuple[str, str] | None = None) -> Steps:
@@ -201,7 +222,10 @@ def steps_taken(connection: Connection, *, only: tuple[str, str] | None = None) 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptStep:
-    """A step that is taken for an episode: by which version of the policy, whom it names, and the event that tells."""
+    """A step that is taken for an episode: by which version of the policy, whom it names, and the event that tells.
+
+    ``anew``: it was told before, and reached nobody.
+    """
 
     of: Waiting
     taken: Taken
@@ -209,16 +233,19 @@ class KeptStep:
     subscription: str
     event: str | None
     at: datetime
+    anew: bool = False
 
 
 def keep_step(connection: Connection, step: KeptStep) -> None:
     """Keep a step. What says that nobody could be told is over with it, and nothing else is.
 
-    Raises ``IntegrityError`` when it was taken before.
+    Raises ``IntegrityError`` when it was taken before, unless it is taken ``anew``.
     """
     of, number = step.of, step.taken.number
-    stale = or_(_S.step == number, _S.since_id != of.since_id)
-    _forget(connection, _S.patient_id == of.patient, _S.episode_id == of.episode, stale)
+    mine = (_S.patient_id == of.patient, _S.episode_id == of.episode)
+    _forget(connection, *mine, or_(_S.step == number, _S.since_id != of.since_id))
+    if step.anew:
+        connection.execute(delete(escalations).where(*mine, _S.since_id == of.since_id, _S.step == number))
     row = {"patient_id": of.patient, "episode_id": of.episode, "since_id": of.since_id, "step": number}
     became = {"state": step.taken.state.value, "event_id": step.event, "at": step.at}
     by = {"policy": step.policy, "subscription_id": step.subscription}
@@ -232,6 +259,33 @@ def forget_unheard(connection: Connection) -> None:
 
 def _forget(connection: Connection, *of: ColumnElement[bool]) -> None:
     connection.execute(delete(escalations).where(literal_column(_UNHEARD), *of))
+
+
+def unreached(connection: Connection, *, now: datetime, only: tuple[str, str] | None = None) -> Unreached:
+    """Of the steps told for the episodes that wait, by ``name``, those that reached nobody, and will not by themselves.
+
+    They were given up; or they wait for who is paused, disabled or deleted. What is being sent now may yet arrive.
+    """
+    mine = (_D.subscription_id == _S.subscription_id) & (_D.event_id == _S.event_id)
+    joined = (
+        episodes.join(escalations, (_S.patient_id == _E.patient_id) & (_S.episode_id == _E.id))
+        .join(subscriptions, _U.id == _S.subscription_id)
+        .outerjoin(deliveries, mine)
+    )
+    heard = exists().where(_T.delivery_id == _D.id, _T.outcome == "sent").correlate(deliveries)
+    given_up = _D.state.in_((DeliveryState.FAILED.value, DeliveryState.DROPPED.value))
+    stopped = _U.state != SubscriptionState.ACTIVE.value
+    # There is a delivery soon after, and for a day at least: without one it waits for who will get none.
+    waits = or_(_D.id.is_not(None), _S.at > now - _KEPT) & or_(_D.claimed_until.is_(None), _D.claimed_until <= now)
+    lost = [_S.state == StepState.TOLD.value, ~heard, or_(given_up, stopped & waits)]
+    columns = (_S.patient_id, _S.episode_id, _S.since_id, _S.step)
+    statement = select(*columns).select_from(joined).where(*_literally(_GRAVE), *lost)
+    if only is not None:
+        statement = statement.where((_S.patient_id == only[0]) & (_S.episode_id == only[1]))
+    found: dict[tuple[str, str, str], set[int]] = defaultdict(set)
+    for row in connection.execute(statement):
+        found[row.patient_id, row.episode_id, row.since_id].add(row.step)
+    return found
 
 
 # ------------------------------------------------------------------------------------------------------------- counted

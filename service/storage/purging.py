@@ -86,11 +86,21 @@ def remove(connection: Connection, kind: str, rows: Sequence[Old]) -> Sequence[O
         taken = audit.remove(connection, rows[-1].key[0])
         return [row for row in rows if row.key[0] in taken]
     of = _KINDS[kind]
-    if kind == DELIVERIES:
-        attempts = delivery_attempts.c.delivery_id.in_([row.key[0] for row in rows])
-        connection.execute(delete(delivery_attempts).where(attempts))
     # A key may have been used again since it was found old. The times also lead SQLite to the rows, by their index.
     as_old = of.moment.between(rows[0].moment, rows[-1].moment)
-    wanted = as_old & of.done & tuple_(*of.key).in_([row.key for row in rows])
+    wanted: ColumnElement[bool] = as_old & of.done & tuple_(*of.key).in_([row.key for row in rows])
+    if kind == DELIVERIES:
+        wanted = deliveries.c.id.in_(_without_attempts(connection, wanted))
     gone = {tuple(row) for row in connection.execute(delete(of.moment.table).where(wanted).returning(*of.key))}
     return [row for row in rows if row.key in gone]
+
+
+def _without_attempts(connection: Connection, wanted: ColumnElement[bool]) -> Sequence[str]:
+    """Delete the attempts of deliveries that are done; answers which, held until the transaction ends.
+
+    What somebody replays at this moment is not done, and keeps what was tried.
+    """
+    held = select(deliveries.c.id).where(wanted).with_for_update(skip_locked=True)
+    names = connection.execute(held).scalars().all()
+    connection.execute(delete(delivery_attempts).where(delivery_attempts.c.delivery_id.in_(names)))
+    return names

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from service.storage.people import Person, find
 from service.storage.rows import upsert
@@ -113,14 +113,14 @@ def recount(connection: Connection, counted: Attempts) -> None:
 
 
 def take_back(connection: Connection, before: Attempts, *, now: datetime) -> None:
-    """The attempt at ``now`` went well: what was counted before counts again, unless others have tried since."""
-    mine = (_A.who == before.who) & (_A.last_at == now)
-    if before.failures == 0:
-        connection.execute(delete(sign_in_attempts).where(mine & (_A.failures == 1)))
-    else:
-        connection.execute(
-            update(sign_in_attempts).where(mine).values(failures=before.failures, last_at=before.last_at)
-        )
+    """The attempt at ``now`` went well: it counts no more, and the last one is the one before, if none came since."""
+    mine = _A.who == before.who
+    row = connection.execute(select(sign_in_attempts).where(mine).with_for_update()).one_or_none()
+    if row is not None and row.failures > 1:
+        last = before.last_at if row.last_at == now else row.last_at
+        connection.execute(update(sign_in_attempts).where(mine).values(failures=row.failures - 1, last_at=last))
+    elif row is not None:
+        connection.execute(delete(sign_in_attempts).where(mine))
 
 
 def forget_attempts(connection: Connection, who: str) -> None:
@@ -147,6 +147,11 @@ def ask(connection: Connection, state: str, asked: Asked, *, now: datetime) -> N
         name: getattr(asked, name) for name in ("nonce", "verifier", "browser", "after", "ends_at")
     }
     connection.execute(insert(oidc_requests).values(state=digest(state), **plain))
+
+
+def asked(connection: Connection) -> int:
+    """How many sign-ins are under way."""
+    return int(connection.execute(select(func.count()).select_from(oidc_requests)).scalar_one())
 
 
 def take(connection: Connection, state: str) -> Asked | None:

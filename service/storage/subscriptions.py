@@ -5,15 +5,15 @@ part of that version, so that what is on its way never makes a change of its own
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, text, update
+from sqlalchemy import Connection, Row, func, insert, literal, select, text, tuple_, update
 
 from service.domain.errors import NotFound
 from service.domain.subscriptions import Channel, Filter, Format, Payload, Subscription, SubscriptionState
-from service.storage.tables import outbox
+from service.storage.tables import Instant, outbox
 from service.storage.tables_delivery import subscriptions
 
 _C = subscriptions.c
@@ -25,6 +25,20 @@ def every(connection: Connection, *, states: Sequence[SubscriptionState] = _ALIV
     wanted = _C.state.in_([state.value for state in states])
     rows = connection.execute(select(subscriptions).where(wanted).order_by(_C.created_at, _C.id))
     return [_subscription(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionFilter:
+    """Which subscriptions a list is of: all that were not deleted."""
+
+
+def page(connection: Connection, *, after: tuple[datetime, str] | None, limit: int | None) -> list[Subscription]:
+    """Subscriptions that were not deleted, the oldest first: up to ``limit``, beginning after a time and an id."""
+    statement = select(subscriptions).where(_C.state != SubscriptionState.DELETED.value)
+    if after is not None:
+        place = tuple_(literal(after[0], Instant), literal(after[1]))
+        statement = statement.where(tuple_(_C.created_at, _C.id) > place)
+    return list(map(_subscription, connection.execute(statement.order_by(_C.created_at, _C.id).limit(limit))))
 
 
 def alive(connection: Connection) -> list[Subscription]:
@@ -142,6 +156,7 @@ def _subscription(row: Row[Any]) -> Subscription:
         credential=row.credential,
         from_seq=row.from_seq,
         told=row.told,
+        tests=row.tests,
         failures=row.failures,
         hold_until=row.hold_until,
         version=row.version,

@@ -4,8 +4,8 @@
                    ▲
            delivery_attempts
 
-Law: an event goes to a subscription once, under a number that counts up for that subscription; what was tried is
-only added to.
+Law: an event goes to a subscription once, under a number that counts up for that subscription (``tests`` of those up
+to it are no events but trials); what was tried is only added to.
 """
 
 from typing import Any
@@ -53,6 +53,7 @@ subscriptions = Table(
     Column("credential", Text),
     Column("from_seq", BigInteger, nullable=False),
     Column("told", BigInteger, nullable=False),
+    Column("tests", BigInteger, nullable=False, server_default=text("0")),
     Column("failures", Integer, nullable=False),
     Column("hold_until", Instant),
     Column("held_at", Instant),
@@ -82,6 +83,7 @@ deliveries = Table(
     Column("id", Text, primary_key=True),
     Column("subscription_id", Text, ForeignKey("subscriptions.id"), nullable=False),
     Column("number", BigInteger, nullable=False),
+    Column("tests", BigInteger, nullable=False, server_default=text("0")),
     Column("event_id", Text, nullable=False),
     Column("event_seq", BigInteger, nullable=False),
     Column("type", Text, nullable=False),

@@ -177,6 +177,11 @@ FAULTS = [
     ("acknowledgements", {"reason": "acting", "note": "x" * (LONGEST_NOTE + 1)}, [("/note", "too-long")]),
     ("acknowledgements", {"reason": "acting", "note": "bell \a"}, [("/note", "control-character")]),
     ("acknowledgements", {"reason": "acting", "note": " "}, [("/note", "empty")]),
+    ("acknowledgements", {"reason": "other", "note": "\u200b\u2060"}, [("/note", "empty")]),
+    ("acknowledgements/undo", {"note": "\ufeff"}, [("/note", "empty")]),
+    ("comments", {"text": "\u3164"}, [("/text", "empty")]),
+    ("assignment", {"assignee": "\u00ad"}, [("/assignee", "empty")]),
+    ("snoozes", {"until": "worse", "note": "\ufe0f\u0301"}, [("/note", "empty")]),
     ("acknowledgements", {"reason": "other"}, [("/note", "required")]),
     ("acknowledgements", [], [("", "type")]),
     ("acknowledgements/undo", {"note": 1}, [("/note", "type")]),
@@ -288,13 +293,16 @@ def test_every_reason_is_taken_and_described(client, document, raised):
 
 # -------------------------------------------------------------------------------------------------- several at once
 def test_several_are_acknowledged_and_each_that_is_not_says_why(client, document, raised):
-    mild, severe, critical, ended = (
-        raised(calcium(value), patient={**WOMAN, "id": value}) for value in ("11.0", "12.9", "13.6", "11.9")
+    mild, severe, critical, ended, changed = (
+        raised(calcium(value), patient={**WOMAN, "id": value}) for value in ("11.0", "12.9", "13.6", "11.9", "11.1")
     )
     client.post("/v1/panels", json=panel(calcium("9.5"), on=1, patient={**WOMAN, "id": "11.9"}))
-    names = [mild, severe, critical, ended, "eps_nobody", mild]
+    client.post(here(changed, "comments"), json={"text": "meanwhile"})
+    versions = {name: client.get(here(name)).get_json()["version"] for name in (mild, severe, critical, ended)}
+    names = [mild, severe, critical, ended, changed, "eps_nobody", mild]
+    seen = [{"episode": name, "version": versions.get(name, 1)} for name in names]
 
-    answer = client.post("/v1/acknowledgements", json={"episodes": names, "reason": "known_and_expected"})
+    answer = client.post("/v1/acknowledgements", json={"episodes": seen, "reason": "known_and_expected"})
 
     body = as_described(document, "/v1/acknowledgements", answer)
     told = [(one["episode"], one["status"], one.get("problem", {}).get("type")) for one in body["items"]]
@@ -303,19 +311,50 @@ def test_several_are_acknowledged_and_each_that_is_not_says_why(client, document
         (severe, 422, "/problems/invalid-act"),
         (critical, 409, "/problems/one-by-one"),
         (ended, 409, "/problems/episode-not-open"),
+        (changed, 412, "/problems/precondition-failed"),
         ("eps_nobody", 404, "/problems/not-found"),
         (mild, 200, None),
     ]
-    assert (body["acknowledged"], body["refused"]) == (2, 4)
+    assert (body["acknowledged"], body["refused"]) == (2, 5)
+    assert "acknowledged" not in client.get(here(changed)).get_json()
     assert body["items"][1]["problem"]["errors"][0]["pointer"] == "/note"
     assert client.get(here(mild)).get_json()["acknowledged"]["reason"] == "known_and_expected"
     assert "acknowledged" not in client.get(here(critical)).get_json()
 
 
+def test_of_several_none_is_acknowledged_that_became_worse_since_it_was_seen(client, raised):
+    name = raised(calcium("11.0"))
+    (listed,) = client.get("/v1/patients/88204113/episodes").get_json()["items"]
+    client.post("/v1/panels", json=panel(calcium("12.3"), on=1))
+
+    answer = client.post(
+        "/v1/acknowledgements",
+        json={"episodes": [{"episode": name, "version": listed["version"]}], "reason": "known_and_expected"},
+    )
+
+    assert [one["status"] for one in answer.get_json()["items"]] == [412]
+    assert "acknowledged" not in client.get(here(name)).get_json()
+
+
+def test_several_sent_again_with_the_versions_of_then_are_answered_the_same(client, raised):
+    sent = {"episodes": [{"episode": raised(calcium("11.0")), "version": 1}], "reason": "known_and_expected"}
+
+    first, again = (client.post("/v1/acknowledgements", json=sent).get_json() for _ in range(2))
+
+    assert (first["items"][0]["status"], again["items"][0]["status"]) == (201, 200)
+    assert first["items"][0]["acknowledged"] == again["items"][0]["acknowledged"]
+
+
 @pytest.mark.parametrize(
     ("sent", "pointer"),
-    [({"reason": "acting"}, "/episodes"), ({"reason": "acting", "episodes": ["e"] * 101}, "/episodes")],
-    ids=["none", "too-many"],
+    [
+        ({"reason": "acting"}, "/episodes"),
+        ({"reason": "acting", "episodes": [{"episode": "e", "version": 1}] * 101}, "/episodes"),
+        ({"reason": "acting", "episodes": [{"episode": "e"}]}, "/episodes/0/version"),
+        ({"reason": "acting", "episodes": [{"episode": "e", "version": 0}]}, "/episodes/0/version"),
+        ({"reason": "acting", "episodes": [{"episode": "e", "version": "1"}]}, "/episodes/0/version"),
+    ],
+    ids=["none", "too-many", "unseen", "before-the-first", "no-number"],
 )
 def test_a_list_has_its_bounds(client, sent, pointer):
     problem = as_problem(client.post("/v1/acknowledgements", json=sent), "invalid-act")

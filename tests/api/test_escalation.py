@@ -136,9 +136,9 @@ def test_the_steps_taken_and_those_of_whom_nobody_can_be_told_are_in_the_metrics
 ):
     client.put(HERE, json=BOTH)
     Sender(means).send(panel(calcium("13.9")), at=NOW)
-    escalate(means, now=NOW + 15 * MINUTE)
+    escalate(means, now=NOW + 16 * MINUTE)
     set_state(database, staff["doctor"], SubscriptionState.PAUSED)
-    escalate(means, now=NOW + 30 * MINUTE)
+    escalate(means, now=NOW + 31 * MINUTE)
 
     told = scrape()
 

@@ -97,19 +97,59 @@ def test_the_time_since_the_last_result_and_silence_are_in_the_metrics(client, d
     assert [told[silent, labels(source=source)] for source in ("lab-1", "lab-2")] == [1, 0]
 
 
-def test_a_silent_feed_is_a_warning_and_no_failure(client, document, means):
+@pytest.fixture
+def one_of_two_silent(client, means):
+    """Call it to ask for readiness as somebody, when one of two feeds is late."""
     Sender(means).send(panel(calcium("9.5")), at=NOW)
     client.put(HERE, json=HOURLY)
     client.put("/v1/sources/lab-2/feed", json={"expected_minutes": 120})
+
+    def ask(somebody, **options):
+        with time_machine.travel(NOW + 90 * MINUTE, tick=False):
+            return somebody.get("/health/ready", **options)
+
+    return ask
+
+
+SILENT = {"feeds": [{"status": "warn", "time": "2026-11-20T13:30:00Z", "observedValue": 1, "observedUnit": "silent"}]}
+NAMED = {
+    "feed:lab-1": [{"status": "warn", "time": "2026-11-20T13:30:00Z", "observedValue": "2026-11-20T12:00:00Z"}],
+    "feed:lab-2": [{"status": "pass", "time": "2026-11-20T13:30:00Z"}],
+}
+
+
+def of_feeds(answer):
+    return {name: told for name, told in answer.get_json()["checks"].items() if name.startswith("feed")}
+
+
+def test_a_silent_feed_is_a_warning_and_no_failure(one_of_two_silent, client, document):
     early = client.get("/health/ready")
 
-    with time_machine.travel(NOW + 90 * MINUTE, tick=False):
-        late = client.get("/health/ready")
+    late = one_of_two_silent(client)
 
-    assert (early.status_code, as_described(document, "/health/ready", early)["status"]) == (200, "pass")
-    body = as_described(document, "/health/ready", late)
-    assert (late.status_code, body["status"]) == (200, "warn")
-    assert body["checks"]["feed:lab-1"] == [
-        {"status": "warn", "time": "2026-11-20T13:30:00Z", "observedValue": "2026-11-20T12:00:00Z"}
+    body = as_described(document, "/health/ready", early)
+    assert (early.status_code, body["status"], body["checks"]["feeds"][0]["observedValue"]) == (200, "pass", 0)
+    assert (late.status_code, as_described(document, "/health/ready", late)["status"]) == (200, "warn")
+
+
+@pytest.mark.parametrize("scope", ["metrics:read", "flags:read", "admin"])
+def test_whoever_may_see_feeds_elsewhere_is_told_which_are_silent(one_of_two_silent, doors, scope):
+    assert of_feeds(one_of_two_silent(doors.with_scopes(scope))) == SILENT | NAMED
+
+
+def test_everybody_else_is_told_how_many_feeds_are_silent_and_no_name(one_of_two_silent, doors):
+    asked = [
+        one_of_two_silent(doors.without_key()),
+        one_of_two_silent(doors.with_key("lak_wrong")),
+        one_of_two_silent(doors.with_key("")),
+        one_of_two_silent(doors.with_scopes("panels:write")),
+        one_of_two_silent(doors.without_key(), auth=("any", doors.key("metrics:read"))),
+        one_of_two_silent(doors.without_key(), headers={"Cookie": "session=nonsense"}),
     ]
-    assert body["checks"]["feed:lab-2"] == [{"status": "pass", "time": "2026-11-20T13:30:00Z"}]
+
+    assert [(answer.status_code, of_feeds(answer)) for answer in asked] == [(200, SILENT)] * len(asked)
+    assert not any("lab-" in answer.text or "12:00:00" in answer.text for answer in asked)
+
+
+def test_a_service_that_expects_no_feed_says_nothing_of_feeds(client):
+    assert of_feeds(client.get("/health/ready")) == {}

@@ -29,6 +29,7 @@ NEEDS = {
     ("POST", "/v1/episodes/{name}/assignment"): "episodes:write",
     ("POST", "/v1/episodes/{name}/snoozes"): "episodes:write",
     ("POST", "/v1/episodes/{name}/snoozes/undo"): "episodes:write",
+    ("GET", "/v1/episodes/{name}/acts"): "flags:read",
     ("GET", "/v1/episodes/{name}/callbacks"): "flags:read",
     ("POST", "/v1/episodes/{name}/callbacks"): "episodes:write",
     ("POST", "/v1/acknowledgements"): "episodes:write",

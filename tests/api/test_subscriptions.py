@@ -81,6 +81,10 @@ REFUSED = [
     ({"name": None}, [("/name", "null")]),
     ({"name": " "}, [("/name", "empty")]),
     ({"name": "x" * 201}, [("/name", "too-long")]),
+    ({"name": "ward \u202e7"}, [("/name", "text-unusable")]),
+    ({"name": "ward\n7"}, [("/name", "text-unusable")]),
+    ({"name": "a\u2028b", "endpoint": "http://x"},
+     [("/endpoint", "endpoint-refused"), ("/name", "text-unusable")]),
     ({"nam": "x"}, [("/nam", "unknown-field")]),
     ({"channel": "fax"}, [("/channel", "not-a-choice")]),
     ({"endpoint": "http://x"}, [("/endpoint", "endpoint-refused")]),
@@ -118,7 +122,7 @@ def test_every_fault_is_told_at_once(client, asked, faults):
     problem = as_problem(client.post(HERE, json=wanted(**asked)), "invalid-subscription")
 
     assert sorted((error["pointer"], error["code"]) for error in problem["errors"]) == faults
-    assert client.get(HERE).get_json() == {"items": []}
+    assert client.get(HERE).get_json()["items"] == []
 
 
 def test_an_unknown_event_is_refused_with_those_that_there_are(client):
@@ -150,6 +154,33 @@ def test_all_are_listed_and_each_is_shown_by_itself(client, make, document):
 
     assert [one["id"] for one in listed] == [first["id"], second["id"]]
     assert shown == listed[0] == {name: said for name, said in first.items() if name != "secret"}
+
+
+def test_they_are_read_page_by_page_also_while_others_come_and_go(client, make):
+    made = [make(name=name)["id"] for name in "abcde"]
+
+    first = client.get(f"{HERE}?limit=2").get_json()
+    client.delete(f"{HERE}/{made[1]}")  # the one after which the next page begins
+    made.append(make(name="f")["id"])
+    second = client.get(first["next"]).get_json()
+    third = client.get(second["next"]).get_json()
+
+    pages = [[one["id"] for one in page["items"]] for page in (first, second, third)]
+    assert pages == [made[0:2], made[2:4], made[4:6]]
+    assert third["next"] is None
+
+
+@pytest.mark.parametrize("query", ["cursor=x", "limit=0", "limit=201", "state=paused"])
+def test_a_list_that_is_not_understood_is_refused(client, query):
+    assert client.get(f"{HERE}?{query}").status_code == 400
+
+
+def test_a_cursor_of_another_list_is_refused(client, make):
+    href = make()["href"]
+    make(name="b")
+    cursor = client.get(f"{HERE}?limit=1").get_json()["next"].rpartition("cursor=")[2]
+
+    as_problem(client.get(f"{href}/deliveries?cursor={cursor}"), "invalid-cursor")
 
 
 def test_no_secret_no_credential_and_no_query_is_shown_again_or_logged(client, make, caplog, capfd):
@@ -190,6 +221,7 @@ MISFITS = [
     ({}, {"format": "text"}, [("/format", "not-of-the-channel")]),
     ({}, {"endpoint": "http://x", "name": None}, [("/endpoint", "endpoint-refused"), ("/name", "null")]),
     ({}, {"endpoint": f"{HOOK}?…"}, [("/endpoint", "masked")]),
+    ({}, {"name": "\u200fward"}, [("/name", "text-unusable")]),
     ({"channel": "pager"}, {"format": "pagerduty"}, [("/credential", "required")]),
     ({"channel": "pager", "format": "pagerduty", "credential": "x"}, {"credential": None},
      [("/credential", "required")]),
@@ -305,7 +337,7 @@ def test_it_is_paused_resumed_and_deleted(client, make, document):
     assert (paused["state"], resumed["state"]) == ("paused", "active")
     assert (deleted.status_code, deleted.data) == (204, b"")
     as_problem(client.get(one["href"]), "not-found")
-    assert client.get(HERE).get_json() == {"items": []}
+    assert client.get(HERE).get_json()["items"] == []
 
 
 def test_a_test_event_is_put_on_its_way(client, make, means, document):

@@ -173,14 +173,19 @@ def test_whatever_is_not_signed_is_not_believed(address):
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])
-def test_as_many_as_was_asked_for_are_answered_with_a_failure(address):
+def test_as_many_as_was_asked_for_are_answered_with_a_failure_each_once(address):
+    body = json.dumps(RAISED)
     with listening(address, "--fail", "2") as listener:
-        statuses = [listener.send(), listener.send(webhook_id="x"), listener.send(), listener.send()]
+        statuses = [listener.send(), listener.send(webhook_id="x")]
+        statuses += [
+            listener.post(body, signed(listener.secret, body, name=name))
+            for name in ("evt_1", "evt_2", "evt_2", "evt_3")
+        ]
 
         lines = listener.stop()
 
-    assert statuses == [500, 401, 500, 204]
-    assert ["answered 500, as asked for" in line for line in lines] == [True, False, True, False]
+    assert statuses == [500, 401, 204, 500, 204, 204]
+    assert ["answered 500, as asked for" in line for line in lines] == [True, False, False, True, False, False]
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])

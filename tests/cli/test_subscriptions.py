@@ -44,7 +44,7 @@ def test_they_are_listed_with_how_they_are_doing_and_without_secrets(means, ward
     done = run("list")
 
     (line,) = [line for line in done.output.splitlines() if "ward 7" in line]
-    told = [cell.strip() for cell in line.strip("│").split("│")]
+    told = line.split("\t")
     assert told == ["ward 7", "webhook", "https://alerts.example/hook?…", "disabled: gone", "0", "2", "never"]
     assert [word for word in ("T0KEN", ward.secret) if word in done.output] == []
 

@@ -35,6 +35,16 @@ def test_a_password_that_is_made_is_printed_once_and_has_to_be_changed(run, data
     assert done.output.strip() not in run("list").output
 
 
+def test_what_others_wrote_is_listed_as_it_is_and_in_full(run, database):
+    name, login = "A[/x] [bold]B\x1b[31m", "very.long." + "x" * 120
+    people.add(database, login=login, name=name, role=Role.VIEWER, password=None, now=NOW, must_change=False)
+
+    done = run("list")
+
+    assert done.exit_code == 0
+    assert done.output.splitlines()[1].split("\t")[:2] == [login, "A[/x] [bold]B [31m"]
+
+
 def test_a_password_can_come_on_standard_input(run, database):
     done = run("add", "anna", "--role", "viewer", "--password-stdin", input="correct horse battery staple\n")
 

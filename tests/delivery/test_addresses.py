@@ -40,7 +40,7 @@ def test_one_private_address_among_others_refuses_all(address):
 def test_public_addresses_are_connected_to(address):
     target = OPEN.read("http://hook.example/")
 
-    assert OPEN.pick(target, lambda _host, _port: [address, PUBLIC]) == address
+    assert OPEN.pick(target, lambda _host, _port: [address, PUBLIC]) == (address, PUBLIC)
 
 
 # Spellings that some resolvers read as 127.0.0.1: this machine's own decides, and what it finds is looked at.
@@ -79,8 +79,39 @@ UNREADABLE = [
 def test_an_endpoint_that_is_not_a_plain_https_address_is_refused_without_being_repeated(endpoint):
     faults = Guard().faults(endpoint)
 
-    assert len(faults) == 1
-    assert not endpoint or endpoint not in faults[0]
+    assert faults
+    assert not endpoint or not any(endpoint in one for one in faults)
+
+
+# Each reads as an address, and none can be one.
+ODD_HOSTS = [
+    "....", ".", "a..b.example", ".hook.example", "hook.example..", "ho!ok.example", "hook%2eexample", "a,b",
+    "hook%E2%80%AEexample", "*.example", "x" * 64 + ".example", ".".join(["x" * 60] * 5), "[v1.fe80]", "hook;x", "'",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", ODD_HOSTS)
+def test_a_host_that_can_be_no_name_is_refused(host):
+    (fault,) = Guard().faults(f"https://{host}/")
+
+    assert fault.startswith(("names no host", "is not an address"))
+
+
+@pytest.mark.parametrize("host", ["a_b", "HOOK", "x" * 63 + ".example", ".".join(["x" * 62] * 4) + ".", "1.example"])
+def test_names_as_they_are_given_to_machines_and_containers_are_allowed(host):
+    assert Guard().faults(f"https://{host}/") == []
+
+
+def test_everything_that_speaks_against_an_endpoint_is_said_at_once():
+    faults = Guard().faults("http://user:T0KEN@a..b:0/#part")
+
+    assert faults == [
+        "holds more than scheme, host, port, path and query",
+        "is not encrypted: only https addresses are allowed (LAB_ALERTS_WEBHOOK_HTTP)",
+        "has port 0, to which nobody connects",
+        "names no host: parts of 1 to 63 letters, digits, - and _ with dots between them, 253 characters in all",
+    ]
+    assert len(Guard().faults("http://user@10.0.0.1:0/")) == 4
 
 
 @pytest.mark.parametrize(

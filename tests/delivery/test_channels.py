@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import threading
 from dataclasses import replace
 from ipaddress import ip_network
 
@@ -211,6 +212,24 @@ def test_a_mail_server_that_is_not_there():
     assert isinstance(MailSender(nowhere).send(mail()), Later)
 
 
+def test_a_mail_server_whose_name_hangs_is_given_up_with_the_time_of_the_attempt():
+    over = threading.Event()
+    server = MailServer(host="mail.example", port=25, security="none", sender="a@b.example", seconds=0.3)
+    outcome = MailSender(server, look_up=lambda _host, _port: [str(over.wait(60))]).send(mail())
+    over.set()
+
+    assert outcome == Later(why="the mail server is not reached, or does not do what it is asked")
+
+
+def test_of_a_mail_server_with_several_addresses_the_next_is_tried(post_office):
+    mailbox = Mailbox()
+    given = post_office(mailbox)
+
+    outcome = MailSender(given, look_up=lambda _host, _port: ["127.0.0.2", "127.0.0.1"]).send(mail())
+
+    assert (outcome, len(mailbox.taken)) == (Sent(), 1)
+
+
 def test_a_mail_server_that_speaks_no_tls_gets_no_mail_when_tls_is_asked_for(post_office):
     mailbox = Mailbox()
     given = post_office(mailbox)
@@ -243,7 +262,8 @@ def test_who_signs_in_does_so_with_the_name_and_password_of_the_settings(post_of
     "endpoint",
     ["oncall@hospital.example", "mailto:", "mailto:a", "mailto:a@", "mailto:a@b.example,c@d.example",
      "mailto:a@b.example?cc=x@y.example", "mailto:a@b.example\r\nBcc: x@y.example", "mailto:A <a@b.example>",
-     "https://hook.example/"],
+     "https://hook.example/", "mailto:a@" + ".".join(["x" * 62] * 4) + ".example", "mailto:.a@b.example",
+     "mailto:a..b@c.example", "mailto:a.@b.example", "mailto:a@b\u202e.example", "mailto:a@-b.example"],
 )  # fmt: skip
 def test_only_one_plain_mail_address_may_be_subscribed(endpoint):
     sender = MailSender(MailServer(host="h", port=25, security="none", sender="a@b.example"))

@@ -78,7 +78,7 @@ def test_the_end_of_an_acknowledgement_is_told_once_and_only_where_nothing_else_
 
     back, escalated, resolved = step(before, a), step(before, a, b, c), step(before, a, b, hb(2, "14"))
 
-    assert back.told[-1] == "unacknowledged anemia"
+    assert back.told[-1] == "escalated anemia"
     assert [one.split()[0] for one in escalated.told] == ["escalated"]
     assert [one.split()[0] for one in resolved.told] == ["resolved"]
     assert [one.end.episodes[-1].acknowledged_by for one in (back, escalated, resolved)] == [None, None, None]

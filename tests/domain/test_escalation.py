@@ -20,9 +20,9 @@ EVERYBODY = {"nurse", "doctor", "chief"}
 WORDS = {"told": "told", "passed_over": "passed", "too_late": "late", "unheard": "nobody"}
 
 
-def taken(waited, *, before=None, active=EVERYBODY, policy=THREE):
+def taken(waited, *, before=None, active=EVERYBODY, policy=THREE, lost=()):
     """What becomes of which step, in words: ``1 told, 2 passed``."""
-    found = taken_now(policy, waited=timedelta(minutes=waited), before=before or {}, active=active)
+    found = taken_now(policy, waited=timedelta(minutes=waited), before=before or {}, active=active, lost=lost)
     return ", ".join(f"{one.number} {WORDS[one.state]}" for one in sorted(found, key=lambda one: one.number))
 
 
@@ -92,6 +92,38 @@ def test_steps_are_taken_when_they_are_due_and_once(waited, before, expected):
 )
 def test_who_cannot_be_told_is_passed_over_to_the_next(waited, active, before, expected):
     assert taken(waited, active=set(active.split()), before=states(**before)) == expected
+
+
+@pytest.mark.parametrize(
+    ("waited", "active", "before", "lost", "expected"),
+    [
+        (16, "nurse doctor chief", {"s1": "told"}, [1], "1 passed, 2 told"),
+        (16, "doctor chief", {"s1": "told"}, [1], "1 passed, 2 told"),
+        (16, "chief", {"s1": "told"}, [1], "1 passed, 3 told"),
+        # It was told in place of the one before.
+        (16, "nurse chief", {"s1": "passed", "s2": "told"}, [2], "2 passed, 3 told"),
+        # Both at once; and the next one is due as well.
+        (31, "nurse doctor chief", {"s1": "told", "s2": "told"}, [1, 2], "1 passed, 2 passed, 3 told"),
+        (31, "nurse doctor chief", {"s1": "told"}, [1], "1 passed, 2 told"),
+        # Somebody later has it already.
+        (61, "doctor", {"s1": "told", "s2": "told", "s3": "told"}, [1], "1 passed"),
+        (61, "", {"s1": "told", "s2": "told", "s3": "told"}, [2], "2 passed"),
+        # Nobody is left. Who refuses it, and would again, is not told again.
+        (61, "nurse doctor", {"s1": "told", "s2": "told", "s3": "told"}, [3], "3 nobody"),
+        (61, "nurse doctor", {"s1": "told", "s2": "told", "s3": "nobody"}, [], ""),
+        (61, "nurse doctor chief", {"s1": "told", "s2": "told", "s3": "told"}, [3], ""),
+        (16, "nurse", {"s1": "told"}, [1], ""),
+        (16, "", {"s1": "told"}, [1], "1 nobody"),
+        # However old it is.
+        (5_000, "nurse doctor chief", {"s1": "told"}, [1], "1 passed, 2 told, 3 told"),
+        (5_000, "nurse doctor", {"s1": "late", "s2": "late", "s3": "told"}, [3], "3 nobody"),
+        # Of another policy, which had more steps.
+        (61, "nurse doctor chief", {"s1": "told", "s2": "told", "s3": "told", "s4": "told"}, [4], ""),
+    ],
+    ids=str,
+)
+def test_what_was_told_and_reached_nobody_goes_on_to_the_next_at_once(waited, active, before, lost, expected):
+    assert taken(waited, active=set(active.split()), before=states(**before), lost=lost) == expected
 
 
 def test_old_news_whose_due_steps_cannot_be_told_goes_to_the_next_one():

@@ -33,6 +33,10 @@ LIVES = {
         ["11.9 on 0", "acknowledge", "11.9 on 1"],
         ("acknowledged", "acknowledged acknowledged", "acknowledged repeated"),
     ),
+    "what is critical and becomes more extreme stays acknowledged, as the severity decides and not the grade": (
+        ["13.2 on 0", "acknowledge", "17.0 on 1"],
+        ("acknowledged", "acknowledged acknowledged", "acknowledged repeated"),
+    ),
     "what gets better stays acknowledged": (
         ["11.9 on 0", "acknowledge", "11.0 on 1"],
         ("acknowledged", "acknowledged acknowledged", "acknowledged improved"),
@@ -65,9 +69,9 @@ LIVES = {
         ["12.9 on 0", "acknowledge", "11.0 corrected on 0"],
         ("acknowledged", "superseded acknowledged", "acknowledged superseded"),
     ),
-    "taking back the better one that was newer opens it again, and says so": (
+    "taking back the better one that was newer makes it worse again, and says so": (
         ["12.9 on 0", "11.0 on 1", "acknowledge", "11.0 entered-in-error on 1"],
-        ("open", "open withdrawn", "acknowledged withdrawn unacknowledged"),
+        ("open", "open withdrawn", "acknowledged withdrawn escalated"),
     ),
     "it ends as any other": (
         ["11.9 on 0", "acknowledge", "9.5 on 1"],
@@ -251,7 +255,7 @@ def test_what_may_be_commented_on_is_everything(ward):
 
     done = ward.do(DO["comment"])
 
-    assert [one.note for one in done.view.episode.acts] == ["asked for the old results"]
+    assert [one.note for one in done.view.acts.acts] == ["asked for the old results"]
 
 
 def test_an_episode_that_there_is_not_is_not_found(ward):
@@ -292,7 +296,7 @@ def test_the_same_act_sent_again_is_answered_whatever_version_it_was_made_for(wa
     again = ward.do(ACK, wish=lambda version: version == looked_at)
 
     assert not again.new
-    assert len(again.view.episode.acts) == 1
+    assert len(again.view.acts.acts) == 1
 
 
 @pytest.mark.parametrize("step", [*DO, "11.9 on 1", "11.8 corrected on 0", "late 11.0 on -1"])
@@ -312,7 +316,7 @@ def test_an_act_says_who_when_and_how_the_episode_stood(ward):
     done = ward.do(ACK)
     flag = ward.episode().last_flag_id
 
-    (act,) = done.view.episode.acts
+    (act,) = done.view.acts.acts
 
     assert (act.actor, act.at, act.reason, act.note) == (PATEL, ward.now, Reason.ACTING, "seen")
     assert (act.severity, act.flag) == ("severe", flag)
@@ -359,11 +363,11 @@ def test_acts_of_an_episode_that_was_merged_are_shown_with_the_one_it_went_on_in
     for step in ("11.9 on 0", "comment", "9.5 on 1", "11.9 on 2", "assign", "9.5 entered-in-error on 1"):
         ward.take(step)
 
-    found = ward.do(ACK).view.episode
+    found = ward.do(ACK).view
 
-    assert [one.kind.value for one in found.acts] == ["comment", "assign", "acknowledge"]
-    assert len(found.names) == 2
-    assert found.holds.assigned.assignee == "team-red"
+    assert [one.kind.value for one in found.acts.acts] == ["comment", "assign", "acknowledge"]
+    assert len(found.episode.names) == 2
+    assert found.episode.holds.assigned.assignee == "team-red"
 
 
 def test_nobody_is_assigned_after_it_was_given_back(ward):

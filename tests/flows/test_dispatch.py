@@ -1,6 +1,7 @@
 """From claim to settled: at least once, in the order of each lane, whatever receivers and dispatchers do."""
 
 import itertools
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -10,10 +11,10 @@ import pytest
 from service.delivery.outcome import Later, Outcome, Refused, Sent
 from service.domain import retries
 from service.domain.events import Event
-from service.domain.subscriptions import Payload, SubscriptionState
+from service.domain.subscriptions import TEST_TYPE, Format, Payload, SubscriptionState
 from service.flows import dispatch
-from service.flows.dispatch import LEASE, Done, Room, Shown, Task
-from service.storage import subscriptions
+from service.flows.dispatch import LEASE, Done, Forsaken, Room, Shown, Task
+from service.storage import delivery_clock, subscriptions
 from tests.flows.build import NOW, Sender, calcium, panel
 from tests.flows.telling import fan_all_out, put_out, rows, set_state, subscribe
 
@@ -271,14 +272,43 @@ def test_a_clock_that_goes_back_makes_nothing_wait_longer(means, database, waiti
     assert names(claimed(means, now=back)) == ["evt_1"]
 
 
-def test_claims_of_a_clock_that_went_back_are_free_again(means, database, waiting):
+def test_claims_of_a_clock_that_went_back_are_free_again_when_nobody_prolongs_them(means, database, waiting):
     waiting(event(1))
     claimed(means, by="dsp_1")
-    back = NOW - timedelta(hours=6)
-
+    back, forsaken = NOW - timedelta(hours=6), Forsaken()
     dispatch.mend_clock(means, now=back)
 
+    ended = [forsaken.look(means, now=back, at=at) for at in (1_000, 1_015, 1_030, 1_031, 1_046)]
+
+    assert ended == [0, 0, 0, 1, 0]
     assert names(claimed(means, by="dsp_2", now=back)) == ["evt_1"]
+
+
+def test_who_is_behind_takes_nothing_from_who_holds_it_however_the_clocks_differ(means, database, waiting):
+    waiting(event(1))
+    (mine,) = claimed(means, by="dsp_1")
+    behind, forsaken = NOW - timedelta(hours=6), Forsaken()
+
+    for second in range(0, 120, 10):
+        dispatch.mend_clock(means, now=behind + timedelta(seconds=second))
+        dispatch.prolong(means, [mine.claimed.id], by="dsp_1", now=NOW + timedelta(seconds=second))
+        forsaken.look(means, now=behind + timedelta(seconds=second), at=second)
+        assert claimed(means, by="dsp_2", now=behind + timedelta(seconds=second)) == []
+
+    assert settle(means, [mine], SENT) == frozenset({mine.claimed.id})
+
+
+def test_a_claim_that_is_prolonged_at_the_last_moment_is_not_ended(means, database, waiting):
+    waiting(event(1))
+    (mine,) = claimed(means, by="dsp_1")
+    with database.reading() as connection:
+        seen = delivery_clock.held_beyond(connection, NOW - timedelta(hours=6))
+    dispatch.prolong(means, [mine.claimed.id], by="dsp_1", now=NOW + timedelta(seconds=10))
+
+    with database.transaction() as connection:
+        ended = delivery_clock.end(connection, seen)
+
+    assert (len(seen), ended) == (1, 0)
 
 
 def test_clocks_that_differ_by_seconds_take_nothing_from_each_other(means, database, waiting):
@@ -304,6 +334,27 @@ def test_a_clock_that_leaps_ahead_sends_what_is_due_by_it_and_keeps_the_count(me
 
 
 # ------------------------------------------------------------------------------------------------------------- gather
+def test_a_test_takes_no_number_from_the_events(means, database):
+    subscribe(database, "ward", format=Format.FHIR)
+    subscribe(database, "other", format=Format.FHIR)
+    trials = [replace(event(number), type=TEST_TYPE, only_for="sub_ward") for number in (1, 2, 5)]
+    put_out(database, trials[0], trials[1], event(3), event(4))
+    fan_all_out(means)
+    put_out(database, trials[2], event(6))
+    fan_all_out(means)
+
+    told = {}
+    for task in claimed(means):
+        said = json.loads(dispatch.letter(task, source="urn:us", now=NOW).body)["entry"][0]["resource"]["parameter"]
+        count = next(one["valueString"] for one in said if one["name"] == "events-since-subscription-start")
+        told[task.subscription.name, task.event.id] = int(count)
+
+    mine = [told["ward", f"evt_{number}"] for number in range(1, 7)]
+    assert mine == [0, 0, 1, 2, 2, 3]
+    assert [told["other", f"evt_{number}"] for number in (3, 4, 6)] == [1, 2, 3]
+    assert [row.number for row in rows(database) if row.subscription_id == "sub_ward"] == [1, 2, 3, 4, 5, 6]
+
+
 def test_in_full_a_flag_goes_out_as_it_is_shown(means, database):
     with_all = subscribe(database, "ward", payload=Payload.FULL)
     receipt = Sender(means).send(panel(calcium("13.5")))

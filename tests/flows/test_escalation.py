@@ -5,19 +5,24 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
+from service.delivery.outcome import Later, Refused, Sent
 from service.domain.acts import ActKind, Until
+from service.domain.escalation import Policy
 from service.domain.rules import Severity
 from service.domain.subscriptions import SubscriptionState
+from service.flows import dispatch
 from service.flows import escalation as flow
+from service.flows.dispatch import Done, Room, Shown
 from service.flows.escalation import escalate
 from service.flows.incoming import order
 from service.flows.intake import take_in
 from service.formats import native
 from service.formats.act_asked import Asked
 from service.storage import escalation as rows
-from service.storage import subscriptions
+from service.storage import redelivery, subscriptions
 from service.storage.panels import Message
 from service.storage.tables import outbox
+from service.storage.tables_delivery import deliveries
 from tests.flows.acting import ACK, DO, PATEL, UNDO, Ward
 from tests.flows.build import NOW, Sender, calcium, encoded, hemoglobin, panel
 from tests.flows.telling import fan_all_out, set_state, told_by
@@ -48,13 +53,42 @@ def do(ward, what, at):
         with ward.means.database.reading() as connection:
             one = subscriptions.find(connection, f"sub_{about}")
         set_state(ward.means.database, one, STATES[word])
+    elif word in BECOMES:
+        become(ward.means, BECOMES[word], ward.now)
+    elif word == "replay":
+        replay(ward.means, ward.now)
     elif word == "withdraw":
         wrong = panel(calcium(CRITICAL, id="C1", status="entered-in-error"), on=0)
         ward.sender.send(wrong, at=ward.now)
+    elif word == "wrong":
+        value, _, minute = about.partition(" ")
+        ward.sender.send(panel(calcium(value, status="entered-in-error"), on=int(minute) / 1440), at=ward.now)
     else:
         ward.sender.send(panel(calcium(about), on=at / 1440), at=ward.now)
 
 
+def become(means, outcome, now):
+    """What was told so far is sent, and ends like this."""
+    fan_all_out(means, now=now)
+    while found := dispatch.claim(means, by="dsp_1", room=Room(most=100, each=100), now=now):
+        tasks = dispatch.gather(means, found, SHOWN)
+        dispatch.settle(means, [Done(task=one, at=now, milliseconds=1, outcome=outcome) for one in tasks], now=now)
+
+
+def replay(means, now):
+    """All that went through is sent once more."""
+    with means.database.transaction() as connection:
+        for name in connection.execute(select(deliveries.c.id)).scalars().all():
+            redelivery.again(connection, name, now=now)
+
+
+SHOWN = Shown(flag=lambda _view: {}, resource=lambda _connection, _view: {}, source="urn:us")
+BECOMES = {
+    "hear": Sent(status=204),
+    "refuse": Refused(why="refused", status=400),
+    "gone": Refused(why="gone", status=410, gone=True),
+    "fail": Later(why="no connection"),
+}
 ACTS = {"acknowledge": ACK, "undo": UNDO, "snooze": SNOOZED, "unsnooze": DO["unsnooze"]}
 STATES = {
     "pause": SubscriptionState.PAUSED,
@@ -79,6 +113,10 @@ LIVES = {
         {16: "result 11.9", 50: "result 13.9"},
         "nurse 15, nurse 65, doctor 80, chief 110",
     ),
+    "better, which was an error": (
+        {16: "result 11.9", 50: "wrong 11.9 16"},
+        "nurse 15, nurse 65, doctor 80, chief 110",
+    ),
     "resolved, and critical again": (
         {16: "result 9.5", 50: "result 13.9"},
         "nurse 15, nurse 65, doctor 80, chief 110",
@@ -93,7 +131,26 @@ LIVES = {
     "the first is paused": ({1: "pause nurse"}, "doctor 15, chief 60"),
     "the first two are paused": ({1: "pause nurse", 2: "pause doctor"}, "chief 15"),
     "the last is deleted": ({1: "delete chief"}, "nurse 15, doctor 30"),
-    "paused after it was told": ({16: "pause nurse"}, "nurse 15, doctor 30, chief 60"),
+    "paused after it heard": ({16: "hear", 17: "pause nurse"}, "nurse 15, doctor 30, chief 60"),
+    "paused after it was told, and before it heard": ({16: "pause nurse"}, "nurse 15, doctor 20, chief 60"),
+    "paused while it fails": ({16: "fail", 17: "pause nurse"}, "nurse 15, doctor 20, chief 60"),
+    "deleted after it was told, and before it heard": ({16: "delete nurse"}, "nurse 15, doctor 20, chief 60"),
+    "deleted after it heard": ({16: "hear", 17: "delete nurse"}, "nurse 15, doctor 30, chief 60"),
+    "the first fails": ({16: "fail"}, "nurse 15, doctor 30, chief 60"),
+    "the first refuses it": ({16: "refuse"}, "nurse 15, doctor 20, chief 60"),
+    "the first two refuse it": ({16: "refuse", 21: "refuse"}, "nurse 15, doctor 20, chief 25"),
+    "the first is gone": ({16: "gone"}, "nurse 15, doctor 20, chief 60"),
+    "the first is gone, and is back": ({16: "gone", 22: "resume nurse"}, "nurse 15, doctor 20, chief 60"),
+    "the last refuses it": ({61: "refuse"}, "nurse 15, doctor 30, chief 60"),
+    "the last is gone, until it is back": (
+        {31: "hear", 61: "gone", 100: "resume chief"},
+        "nurse 15, doctor 30, chief 60, chief 100",
+    ),
+    "the first heard it, and refuses it a second time": (
+        {16: "hear", 17: "replay", 18: "refuse"},
+        "nurse 15, doctor 30, chief 60",
+    ),
+    "acknowledged before it was refused": ({16: "acknowledge", 17: "refuse"}, "nurse 15"),
     "all are paused, until one is back": (
         {1: "pause nurse", 2: "pause doctor", 3: "pause chief", 100: "resume doctor"},
         "doctor 100",
@@ -217,6 +274,48 @@ def test_what_waited_for_days_when_it_is_first_seen_tells_the_last_one_only(ward
     assert taken(database) == [(1, "too_late"), (2, "too_late"), (3, "told")]
 
 
+# A critical result at minute 0. When which policy was set -> who is told at which minute of four hours.
+HOUR = 60
+POLICIES = {
+    "before": ({-60: THREE}, "nurse 15, doctor 30, chief 60"),
+    "long after it came": ({100: THREE}, "nurse 115, doctor 130, chief 160"),
+    "days after it came": ({3 * 1440: THREE}, "nurse 4335, doctor 4350, chief 4380"),
+    "changed meanwhile": (
+        {0: THREE, 20: policy_of(("nurse", 15), ("doctor", 40))},
+        "nurse 15, doctor 40",
+    ),
+    "switched off and on": ({0: THREE, 16: Policy(), 100: THREE}, "nurse 15, doctor 130, chief 160"),
+    "for what is severe at first, then graver only": (
+        {0: policy_of(("nurse", 15), severity=Severity.SEVERE), 10: THREE},
+        "nurse 15, doctor 30, chief 60",
+    ),
+}
+
+
+@pytest.mark.parametrize(("policies", "expected"), POLICIES.values(), ids=POLICIES)
+def test_nobody_is_late_by_a_policy_that_there_was_not(means, staff, database, policies, expected):
+    Sender(means).send(panel(calcium(CRITICAL)), at=NOW)
+
+    for minute in range(min(policies), max(policies) + 4 * HOUR):
+        if minute in policies:
+            flow.set_policy(policies[minute], means, by=PATEL, now=NOW + minute * MINUTE)
+        if minute % 5 == 0:
+            escalate(means, now=NOW + minute * MINUTE)
+
+    assert ", ".join(f"{who} {minute}" for who, minute in overdue(database)) == expected
+
+
+def test_what_is_severe_is_late_since_it_is_escalated(means, staff, database):
+    Sender(means).send(panel(calcium("12.9")), at=NOW)
+    flow.set_policy(THREE, means, by=PATEL, now=NOW)
+    wider = policy_of(("nurse", 15), severity=Severity.SEVERE)
+    flow.set_policy(wider, means, by=PATEL, now=NOW + 60 * MINUTE)
+
+    told = [escalate(means, now=NOW + minute * MINUTE) for minute in (60, 74, 75)]
+
+    assert (told, overdue(database)) == ([0, 0, 1], [("nurse", 75)])
+
+
 def test_a_clock_that_goes_back_and_forth_takes_no_step_twice(ward, database):
     ward.sender.send(panel(calcium(CRITICAL)), at=NOW)
 
@@ -282,11 +381,11 @@ def test_a_corrected_result_that_is_as_bad_goes_on_waiting(ward, database):
     assert overdue(database) == [("nurse", 15)]
 
 
-def test_a_critical_result_that_counts_again_waits_since_it_was_told(ward, database):
+def test_a_critical_result_that_counts_again_waits_since_that_was_told(ward, database):
     ward.sender.send(panel(calcium(CRITICAL, id="C1"), on=0), at=NOW)
     ward.sender.send(panel(calcium("11.0", id="C2"), on=1), at=NOW + 5 * MINUTE)
     ward.sender.send(panel(calcium("11.0", id="C2", status="entered-in-error"), on=1), at=NOW + 10 * MINUTE)
 
-    escalate(ward.means, now=NOW + 15 * MINUTE)
+    told = [escalate(ward.means, now=NOW + minute * MINUTE) for minute in (15, 24, 25)]
 
-    assert overdue(database) == [("nurse", 15)]
+    assert told == [0, 0, 1]

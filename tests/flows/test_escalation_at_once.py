@@ -61,6 +61,23 @@ def test_dispatchers_that_look_at_the_same_moment_take_each_step_once(ward, othe
     assert sorted(overdue(database)) == [("doctor", 31)] * people + [("nurse", 31)] * people
 
 
+def test_dispatchers_that_see_at_the_same_moment_that_it_reached_nobody_pass_it_over_once(
+    ward, staff, others, database
+):
+    people = 12
+    for number in range(people):
+        ward.sender.send(panel(calcium(CRITICAL), patient={**WOMAN, "id": f"p-{number}"}), at=NOW)
+    escalate(ward.means, now=NOW + 15 * MINUTE)
+    set_state(database, staff["nurse"], SubscriptionState.DISABLED)
+    dispatchers = [others() for _ in range(3)]
+
+    first = at_once(*(lambda one=one: escalate(one, now=NOW + 16 * MINUTE) for one in dispatchers))
+    rest = escalate(ward.means, now=NOW + 16 * MINUTE)
+
+    assert sum(first) + rest == people
+    assert taken(database) == [(1, "passed_over")] * people + [(2, "told")] * people
+
+
 @pytest.mark.parametrize("round_", range(5))
 def test_nothing_is_overdue_after_it_was_acknowledged(ward, others, database, round_):
     ward.sender.send(panel(calcium(CRITICAL)), at=NOW)

@@ -13,6 +13,7 @@ from service.flows.means import Means
 from service.formats import native
 from service.storage.database import Database
 from service.storage.panels import Message
+from tests.flows.acting import Ward
 from tests.flows.build import NOW, Sender, calcium, day, encoded, hemoglobin, panel, result
 from tests.flows.telling import fan_all_out, put_out, rows, set_state, subscribe, told_by
 
@@ -22,6 +23,7 @@ def sender(means):
     return Sender(means)
 
 
+ACKNOWLEDGED = ("lab.flag.acknowledged",)
 MILD, MODERATE, CRITICAL = "10.9", "11.9", "13.5"
 CLEAR = "9.8"
 
@@ -139,6 +141,47 @@ def test_whoever_was_told_only_because_it_was_overdue_is_told_when_it_is_taken_b
     fan_all_out(means)
 
     assert told_by(database) == {"pager": ["overdue", "withdrawn"]}
+
+
+# (what is asked for, what happens, what is told)
+ACKNOWLEDGEMENTS = [
+    ("undone", {"types": ACKNOWLEDGED}, ["13.9 on 0", "acknowledge", "undo"], ["acknowledged", "unacknowledged"]),
+    ("ended by something worse", {"types": ACKNOWLEDGED, "severities": ("severe",)},
+     ["12.9 on 0", "acknowledge", "13.9 on 1"], ["acknowledged", "escalated"]),
+    ("worse only after its end", {"types": ACKNOWLEDGED},
+     ["12.9 on 0", "acknowledge", "undo", "13.9 on 1"], ["acknowledged", "unacknowledged"]),
+    ("given again, and ended again", {"types": ACKNOWLEDGED},
+     ["12.9 on 0", "acknowledge", "undo", "acknowledge", "13.9 on 1"],
+     ["acknowledged", "unacknowledged", "acknowledged", "escalated"]),
+    ("not heard of", {"types": ("lab.flag.overdue",)}, ["12.9 on 0", "acknowledge", "13.9 on 1"], []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["one by one", "together"])
+@pytest.mark.parametrize(
+    ("wanted", "steps", "told"), [case[1:] for case in ACKNOWLEDGEMENTS], ids=[case[0] for case in ACKNOWLEDGEMENTS]
+)
+def test_whoever_heard_of_an_acknowledgement_hears_of_its_end(means, database, wanted, steps, told, together):
+    subscribe(database, "ward", **wanted)
+    ward = Ward(means)
+
+    for step in steps:
+        ward.take(step)
+        _ = together or fan_all_out(means)
+    fan_all_out(means)
+
+    assert told_by(database).get("ward", []) == told
+
+
+@pytest.mark.parametrize(("sources", "told"), [((), ["silent", "resumed"]), (("lab-2",), [])])
+def test_whoever_wants_to_hear_of_silence_hears_of_its_end(means, database, sources, told):
+    subscribe(database, "ward", types=("lab.feed.silent",), sources=sources)
+
+    for word in ("silent", "resumed"):
+        put_out(database, Event(id=f"evt_{word}", type=f"lab.feed.{word}", at=NOW, data={"source": "lab-1"}))
+    fan_all_out(means)
+
+    assert told_by(database).get("ward", []) == told
 
 
 def test_nobody_is_told_of_tests_and_of_history(means, database):

@@ -13,6 +13,8 @@ from service.flows import purge as purging
 from service.flows.fan_out import fan_out
 from service.flows.purge import foreseen, limits, purge
 from service.flows.replay import replay_all
+from service.storage import redelivery
+from service.storage.database import Database
 from service.storage.tables import idempotency_keys, inbox
 from service.storage.tables_delivery import deliveries, delivery_attempts, subscriptions
 from tests.flows.build import NOW, WOMAN, Sender, alp, calcium, hemoglobin, kept, panel, row_counts
@@ -234,6 +236,54 @@ def test_the_log_has_counts_only(old, database):
             for kind in ("answers", "deliveries", "audit")
         ),
     ]
+
+
+@pytest.fixture
+def done(sender, means, database):
+    """Two deliveries of nine days ago that went through, each with its attempt; answers their ids."""
+    with database.transaction() as connection:
+        connection.execute(insert(subscriptions).values(**subscription()))
+    sender.send(panel(calcium("11.9"), hemoglobin("7.7"), on=-9), at=days_ago(9))
+    fan_out(means, now=days_ago(9))
+    with database.transaction() as connection:
+        connection.execute(update(deliveries).values(state="sent", attempts=1, done_at=NOW))
+        names = list(connection.execute(select(deliveries.c.id).order_by(deliveries.c.id)).scalars())
+        tried = {"number": 1, "at": NOW, "outcome": "sent", "milliseconds": 3}
+        connection.execute(insert(delivery_attempts), [{"delivery_id": name, **tried} for name in names])
+    return names
+
+
+DELIVERIES = limits(keep_inbox_days=0, keep_deliveries_days=5, now=NOW)
+
+
+def attempted(database):
+    with database.reading() as connection:
+        return sorted(connection.execute(select(delivery_attempts.c.delivery_id)).scalars())
+
+
+def test_a_delivery_that_is_replayed_meanwhile_keeps_its_attempts(done, database, monkeypatch):
+    monkeypatch.setattr(purging, "CHUNK_ROWS", len(done) - 1)  # the last one was found, and is to go next
+
+    def replay(_):
+        with database.transaction() as connection:
+            redelivery.again(connection, done[-1], now=NOW)
+
+    shares = purge(database, DELIVERIES, rest=replay)
+
+    assert went(shares)["deliveries"] == len(done) - 1
+    assert attempted(database) == done[-1:]
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_a_delivery_that_is_being_replayed_is_left_alone_and_nobody_waits(done, database, address):
+    other = Database.open(address)
+    with other.transaction() as connection:
+        redelivery.again(connection, done[0], now=NOW)
+        shares = at_once(database, DELIVERIES)
+    other.close()
+
+    assert went(shares)["deliveries"] == len(done) - 1
+    assert attempted(database) == done[:1]
 
 
 @pytest.mark.usefixtures("old")

@@ -50,6 +50,56 @@ def test_one_message_that_is_never_taken_is_not_tried_more_often_for_the_others(
     assert rows(database)[0].next_at > NOW
 
 
+def test_what_a_short_absence_has_hit_twice_follows_soon(means, database, waiting):
+    waiting(event(1))
+    for second in (0, 7):
+        now = NOW + timedelta(seconds=second)
+        settle(means, claimed(means, now=now), DOWN, now=now)
+    put_out(database, event(2))
+    fan_all_out(means)
+
+    now = NOW + timedelta(seconds=10)
+    settle(means, claimed(means, now=now), SENT, now=now)
+
+    hit = rows(database)[0]
+    assert (hit.state, hit.tries, hit.next_at) == ("waiting", 2, now + timedelta(seconds=20))
+
+
+HOUR = timedelta(hours=1)
+BUSY = Later(why="busy", status=429, after=HOUR)
+
+
+@pytest.mark.parametrize("begun", [-3, -1])
+def test_a_receiver_that_asks_for_time_gets_it_whatever_else_it_has_taken_meanwhile(means, database, waiting, begun):
+    waiting(*(event(number) for number in range(1, 4)))
+    one, other = claimed(means, room=Room(most=2, each=2))
+    settle(means, [one], BUSY, now=NOW)
+    settle(means, [other], SENT, now=NOW + timedelta(seconds=begun))
+
+    assert claimed(means, now=NOW + HOUR - timedelta(seconds=1)) == []
+    assert claimed(means, now=NOW + HOUR * 1.3) != []
+
+
+def test_a_message_that_only_came_too_soon_has_all_its_tries_left(means, database, waiting):
+    waiting(event(1))
+
+    settle(means, claimed(means), Later(why="busy", status=429))
+
+    (row,) = rows(database)
+    assert (row.tries, row.attempts) == (0, 1)
+    assert NOW + timedelta(seconds=5) <= row.next_at <= NOW + timedelta(seconds=6)
+
+
+def test_of_a_receiver_that_takes_nothing_every_try_counts_whatever_it_says(means, database, waiting):
+    waiting(event(1))
+    now = NOW
+    for _ in range(3):
+        settle(means, claimed(means, now=now), Later(why="busy", status=429), now=now)
+        now += HOUR
+
+    assert [row.tries for row in rows(database)] == [2]
+
+
 @pytest.mark.parametrize(
     "outcome",
     [
@@ -86,9 +136,16 @@ def test_an_answer_is_not_kept_where_it_may_repeat_a_flag_in_full(means, databas
     assert kept == [None]
 
 
-def test_a_pager_that_is_told_late_hears_how_the_episode_is_now(means, database):
-    pager = {"channel": Channel.PAGER, "format": Format.PAGERDUTY, "endpoint": "https://pager.example/"}
-    subscribe(database, "pager", types=("lab.flag.raised",), **pager)
+@pytest.mark.parametrize(
+    "receiver",
+    [
+        {"channel": Channel.PAGER, "format": Format.PAGERDUTY, "endpoint": "https://pager.example/"},
+        {"channel": Channel.WEBHOOK, "format": Format.NATIVE},
+    ],
+    ids=["pager", "webhook"],
+)
+def test_whoever_is_told_late_hears_how_it_is_now(means, database, receiver):
+    subscribe(database, "ward", types=("lab.flag.raised",), **receiver)
     sender = Sender(means)
     sender.send(panel(calcium("13.5"), on=0))
     fan_all_out(means)
@@ -97,7 +154,30 @@ def test_a_pager_that_is_told_late_hears_how_the_episode_is_now(means, database)
     sender.send(panel(calcium("9.8"), on=1))
     (again,) = claimed(means, now=NOW + timedelta(seconds=10))
 
-    assert again.event.data["episode_state"] == "resolved"
+    assert (again.event.data["episode_state"], again.event.data["flag_state"]) == ("resolved", "resolved")
+
+
+def test_what_is_told_of_a_flag_stays_in_order_when_the_flag_goes_to_another_episode(means, database):
+    subscribe(database, "ward")
+    sender, now, told = Sender(means), NOW, []
+    for day, value in ((1, "13.5"), (5, "13.6")):
+        sender.send(panel(calcium(value, id=f"C{day}"), on=day))
+    fan_all_out(means)
+    for _ in range(3):
+        settle(means, claimed(means, now=now), DOWN, now=now)
+        now += timedelta(minutes=6)
+
+    sender.send(panel(calcium("9.8", id="C3"), on=3))
+    sender.send(panel(calcium("13.5", id="C1", status="entered-in-error"), on=1))
+    fan_all_out(means, now=now)
+    now += timedelta(hours=4)
+    while tasks := claimed(means, now=now, room=Room(most=1, each=1)):
+        told += [task.event for task in tasks]
+        settle(means, tasks, SENT, now=now)
+
+    wrong = next(one.flag for one in told if one.type == "lab.flag.withdrawn")
+    words = [one.type.rpartition(".")[2] for one in told if one.flag == wrong]
+    assert (words[0], words[-1]) == ("raised", "withdrawn")
 
 
 def test_a_receiver_to_which_nothing_is_under_way_has_a_turn_however_much_others_have(means, database, waiting):

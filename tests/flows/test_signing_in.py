@@ -157,50 +157,6 @@ def test_whoever_signs_in_well_adds_no_failure_to_those_of_the_address(database,
     assert attempts == [(f"address:{HERE}", 3, NOW)]
 
 
-PAIR, ADDRESS = signing_in._PAIR, signing_in._ADDRESS
-
-
-@pytest.mark.parametrize(
-    ("limit", "failures", "minutes", "counted", "waits"),
-    [
-        (PAIR, 4, 0, 4, -300),
-        (PAIR, 5, 0, 5, 5),
-        (PAIR, 5, 59, 5, 5),
-        (PAIR, 5, 60, 4, -300),
-        (PAIR, 30, 0, 30, 900),
-        (PAIR, 10_000, 0, 10_000, 900),
-        (PAIR, 5, 24 * 60, 0, -300),
-        (ADDRESS, 29, 0, 29, -300),
-        (ADDRESS, 30, 0, 30, 5),
-        (ADDRESS, 30, 1, 29, -300),
-        (ADDRESS, 500, 0, 500, 60),
-        (ADDRESS, 500, 480, 20, -300),
-        (ADDRESS, 30, -4, 30, 5),
-        (ADDRESS, 30, -6, 0, -300),
-    ],
-)
-def test_failures_are_forgiven_one_after_another(limit, failures, minutes, counted, waits):
-    now = NOW + timedelta(minutes=minutes)
-
-    found = limit.counted(failures, NOW, now)
-
-    assert (found, limit.until(found, NOW) - NOW) == (counted, timedelta(seconds=waits))
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("203.0.113.5", "203.0.113.6", False),
-        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
-        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
-        ("", "", True),
-        ("unix:", "unix:", True),
-    ],
-)
-def test_where_somebody_is(one, other, same):
-    assert (signing_in._place(one) == signing_in._place(other)) == same
-
-
 # ------------------------------------------------------------------------------------------------------------ sessions
 @pytest.mark.parametrize(
     ("steps", "lasts"),

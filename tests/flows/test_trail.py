@@ -167,14 +167,72 @@ def test_a_chain_that_lacks_its_head_is_not_written_to_and_nothing_is_lost_yet(t
     assert (trail.waiting, lost) == (1, [])
 
 
-def test_entries_that_cannot_be_written_at_all_are_left_out_and_counted(database, lost):
-    trail = Trail(lambda: database, lost=lost.append)
-    pause = threading.Event()
+@pytest.fixture
+def refuse(database):
+    """Call it to have the database refuse an action, for a reason of its own."""
+    mine, lite = "a_refusal_of_its_own", database.dialect == "sqlite"
+    trigger = f"CREATE TRIGGER {mine} BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no') WHERE new.action = "
 
-    trail.put(Entry(at=NOW, action="a1", outcome="200", detail={"odd": object()}))
-    while not lost:
-        pause.wait(0.01)
-    trail.put(entry(2))
-    trail.close()
+    def run(statement):
+        with database.transaction() as connection:
+            connection.exec_driver_sql(statement)
 
-    assert (actions(database), lost) == (["a2"], [1])
+    def start(action):
+        constraint = f"ALTER TABLE audit ADD CONSTRAINT {mine} CHECK (action <> '{action}')"
+        run(f"{trigger} '{action}'; END" if lite else constraint)
+
+    yield start
+    run(f"DROP TRIGGER {mine}" if lite else f"ALTER TABLE audit DROP CONSTRAINT {mine}")
+
+
+@pytest.mark.parametrize("refused", [0, 3, 6])
+def test_an_entry_that_the_database_refuses_stands_there_bare_and_the_others_are_written(
+    trail, database, lost, refuse, refused
+):
+    refuse(f"a{refused}")
+    for number in range(7):
+        trail.put(entry(number))
+
+    with capture_logs() as logged:
+        assert trail.flush()
+
+    expected = ["unwritable" if number == refused else f"a{number}" for number in range(7)]
+    assert (actions(database), lost, trail.waiting) == (expected, [], 0)
+    assert verify(database).broken is None
+    assert [(line["event"], line["why"]) for line in logged] == [("audit entry refused", "IntegrityError")]
+
+
+ODD = {
+    "nul": ({"actor": "key\0"}, {"actor": "key\ufffd"}),
+    "half-a-character": ({"action": "GET \ud83d"}, {"action": "GET \ufffd"}),
+    "too-long": ({"subject": "x" * 3_000}, {"subject": "x" * 500}),
+    "kind-that-is-none": ({"kind": "alien"}, {"kind": "system"}),
+    "kind-of-nobody": ({"actor": None}, {"actor": "unknown"}),
+    "detail-no-json": ({"detail": {"odd": object(), "n": 1}}, {"detail": {"n": 1}}),
+    "detail-nan": ({"detail": {"odd": float("nan"), "n": 1}}, {"detail": {"n": 1}}),
+    "detail-nul": ({"detail": {"odd": ["\0"], "n": 1}}, {"detail": {"n": 1}}),
+    "detail-half-a-character": ({"detail": {"\udfff": 1, "n": 1}}, {"detail": {"n": 1}}),
+    "detail-too-deep": ({"detail": {"odd": [[[[[1]]]]], "n": 1}}, {"detail": {"n": 1}}),
+    "detail-too-large-a-number": ({"detail": {"odd": 10**30, "n": 1}}, {"detail": {"n": 1}}),
+    "detail-too-long": ({"detail": {"odd": "x" * 5_000, "more": "x" * 5_000}}, {"detail": {}}),
+}
+
+
+@pytest.mark.parametrize(("given", "expected"), ODD.values(), ids=ODD)
+def test_what_cannot_be_written_of_an_entry_is_replaced_and_that_is_said(trail, database, lost, given, expected):
+    trail.put(entry(1))
+    whole = {"kind": "key", "actor": "key_1", "action": "a2", "subject": "pat_1", "outcome": "200", "detail": {}}
+    trail.put(Entry(at=NOW, **{**whole, **given}))
+    trail.put(entry(3))
+
+    with capture_logs() as logged:
+        assert trail.flush()
+
+    (name,) = given
+    wanted = {**whole, **expected}
+    wanted["detail"] = {**wanted["detail"], "mended": [name]}
+    with database.reading() as connection:
+        row = connection.execute(select(audit).where(audit.c.place == 2)).one()._asdict()
+    assert {key: row[key] for key in wanted} == wanted
+    assert (verify(database).entries, verify(database).broken, lost) == (3, None, [])
+    assert [(line["event"], line["fields"]) for line in logged] == [("audit entry mended", [name])]

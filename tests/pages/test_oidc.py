@@ -14,6 +14,7 @@ import pytest
 import requests
 import time_machine
 
+from service.api import auditing
 from service.config import Settings
 from service.domain.roles import Role
 from service.flows import people, vouching
@@ -259,6 +260,9 @@ VERIFIED = {"sub": "anna-1", "email": "Anna@Hospital.example", "email_verified":
         ({"email": ["anna@hospital.example"]}, False),
         ({"email": "anna@hospital.example\x00"}, False),
         ({"email": ""}, False),
+        ({"email": "ａnna@hospital.example"}, False),
+        ({"email": "anna@hoſpital.example"}, False),
+        ({"sub": "x" * 256}, False),
         ({"sub": ""}, False),
         ({"sub": "anna\x00"}, False),
         ({"sub": "anna\ud800"}, False),
@@ -291,6 +295,46 @@ def test_somebody_new_who_comes_in_two_windows_at_once_is_added_once(means, data
 
     assert ids == {one.id for one in people.listed(database)}
     assert len(ids) == 1
+
+
+def test_nobody_who_was_disabled_is_joined(means, database):
+    add(database)
+    people.disable(database, "anna@hospital.example", now=NOW)
+
+    assert vouching.known(means, "https://id.example", VERIFIED, new=None, now=NOW) is None
+    assert people.listed(database)[0].subject is None
+
+
+def test_who_comes_by_the_provider_needs_no_password_that_an_operator_gave(means, database):
+    people.add(
+        database, login="anna@hospital.example", name="Anna", role=Role.VIEWER, password="given by an operator 7",
+        now=NOW, must_change=True,
+    )  # fmt: skip
+
+    found = vouching.known(means, "https://id.example", VERIFIED, new=None, now=NOW)
+
+    assert (found.must_change, found.password) == (False, None)
+
+
+def test_sign_ins_that_are_begun_and_never_finished_have_an_end(means, database, doors, provided, issuer, monkeypatch):
+    monkeypatch.setattr(vouching, "_UNDER_WAY", 3)
+
+    answers = [doors.without_key().get("/sign-in/elsewhere").status_code for _ in range(5)]
+
+    assert answers == [303, 303, 303, 503, 503]
+
+
+def test_signing_in_at_the_provider_is_written_down_with_who_it_was(app, doors, database, provided, issuer):
+    add(database)
+    client = doors.without_key()
+
+    client.get(back_from_the_provider(to_the_provider(client), "anna-1"))
+
+    app.extensions[auditing.NAME].flush()
+    told = doors.with_scopes("audit:read").get("/v1/audit").json["items"]
+    assert ("GET /sign-in/back", people.listed(database)[0].id) in [
+        (one["action"], (one["actor"] or {}).get("id")) for one in told
+    ]
 
 
 def test_another_issuer_with_the_same_name_for_somebody_is_somebody_else(means, database):

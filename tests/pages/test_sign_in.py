@@ -238,6 +238,14 @@ def test_what_a_role_may(doors, database, role, method, path, scope):
     assert (answer.status_code != 403) == allowed
 
 
+def test_whoever_is_signed_in_is_told_which_feeds_are_silent(browser, doors):
+    doors.with_scopes("sources:write").put("/v1/sources/lab-1/feed", json={"expected_minutes": 60})
+
+    signed_in, stranger = (one.get("/health/ready").json["checks"] for one in (browser, doors.without_key()))
+
+    assert ("feed:lab-1" in signed_in, "feed:lab-1" in stranger, "feeds" in stranger) == (True, False, True)
+
+
 def test_a_script_of_ours_changes_something_only_with_the_token(browser, flag):
     body = {"reason": "acting", "note": "seen"}
     place = f"/v1/episodes/{flag['episode']}/acknowledgements"

@@ -5,12 +5,15 @@ import threading
 import pytest
 from sqlalchemy import CheckConstraint, UniqueConstraint, inspect, text
 
+from service.domain.events import Event
+from service.domain.subscriptions import TEST_TYPE
 from service.flows.means import Means
-from service.storage import schema
+from service.storage import schema, subscriptions
 from service.storage.database import Database
 from service.storage.tables import metadata
 from tests.flows.acting import Ward
-from tests.flows.build import Sender, calcium, flag_states, panel
+from tests.flows.build import NOW, Sender, calcium, flag_states, panel
+from tests.flows.telling import fan_all_out, put_out, rows, subscribe
 
 
 @pytest.fixture
@@ -54,6 +57,22 @@ def test_going_up_a_second_time_changes_nothing(bare, catalogue):
     schema.upgrade(bare)
 
     assert flag_states(bare) == [("hypercalcemia", "moderate", "open")]
+
+
+def test_tests_that_were_sent_before_they_were_counted_are_counted(bare, catalogue):
+    schema.upgrade(bare)
+    ward = subscribe(bare, "ward")
+    trial = Event(id="evt_2", type=TEST_TYPE, at=NOW, only_for=ward.id, data={})
+    others = [Event(id=f"evt_{number}", type="lab.feed.silent", at=NOW, data={}) for number in (1, 3)]
+    put_out(bare, others[0], trial, others[1])
+    fan_all_out(Means(database=bare, catalogue=catalogue))
+
+    schema.downgrade(bare, "0010")
+    schema.upgrade(bare)
+
+    assert [(row.number, row.tests) for row in rows(bare)] == [(1, 0), (2, 1), (3, 1)]
+    with bare.reading() as connection:
+        assert subscriptions.find(connection, ward.id).tests == 1
 
 
 def test_what_is_acknowledged_is_open_in_the_step_before_acts_and_after_it(bare, catalogue):

@@ -1,6 +1,7 @@
 """FHIR R4 Subscriptions as the backport has them: a Bundle of type ``history`` that begins with the status.
 
-Law: events of a subscription are counted without a gap, so that whoever misses one notices; a handshake is not counted.
+Law: events of a subscription are counted without a gap, so that whoever misses one notices; a handshake is not counted,
+and says how many there have been.
 
 Source: HL7 FHIR, "Subscriptions R5 Backport" 1.1, R4 notification bundles.
 """
@@ -14,6 +15,8 @@ from service.domain.subscriptions import TEST_TYPE
 from service.formats.events.telling import Telling, Written, instant
 
 CONTENT_TYPE = "application/fhir+json"
+# A subscription has one topic; which kind of event it is stands in a tag of the Bundle.
+TOPIC, TYPES = "urn:lab-alerts:topic:alerts", "urn:lab-alerts:event-type"
 _PROFILE = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
 
 Json = dict[str, Any]
@@ -27,7 +30,10 @@ def write(telling: Telling) -> Written:
         entries.append(_about(telling, about))
     bundle = {
         "resourceType": "Bundle",
-        "meta": {"profile": [f"{_PROFILE}/backport-subscription-notification-r4"]},
+        "meta": {
+            "profile": [f"{_PROFILE}/backport-subscription-notification-r4"],
+            "tag": [{"system": TYPES, "code": telling.event.type}],
+        },
         "type": "history",
         "timestamp": instant(telling.at),
         "entry": entries,
@@ -35,8 +41,9 @@ def write(telling: Telling) -> Written:
     return Written(body=orjson.dumps(bundle), content_type=CONTENT_TYPE)
 
 
-def _base(telling: Telling) -> str:
-    return f"{telling.source}/fhir/R4" if telling.source.startswith("http") else telling.source
+def _address(telling: Telling, name: str) -> str:
+    """Something of ours: absolute where we know at which address we are reached, and relative elsewhere."""
+    return f"{telling.source}/fhir/R4/{name}" if telling.source.startswith("http") else name
 
 
 def _focus(telling: Telling) -> str | None:
@@ -51,8 +58,8 @@ def _status(telling: Telling, about: str | None) -> Json:
     name = f"Subscription/{telling.subscription.replace('_', '-')}"
     test = telling.event.type == TEST_TYPE
     said: list[Json] = [
-        {"name": "subscription", "valueReference": {"reference": f"{_base(telling)}/{name}"}},
-        {"name": "topic", "valueCanonical": f"{_base(telling)}/SubscriptionTopic/{telling.event.type}"},
+        {"name": "subscription", "valueReference": {"reference": _address(telling, name)}},
+        {"name": "topic", "valueCanonical": TOPIC},
         {"name": "status", "valueCode": "active"},
         {"name": "type", "valueCode": "handshake" if test else "event-notification"},
         {"name": "events-since-subscription-start", "valueString": str(telling.number)},
@@ -74,12 +81,13 @@ def _event(telling: Telling, about: str | None) -> list[Json]:
         {"name": "timestamp", "valueInstant": instant(telling.event.at)},
     ]
     if about is not None:
-        parts.append({"name": "focus", "valueReference": {"reference": f"{_base(telling)}/{about}"}})
+        parts.append({"name": "focus", "valueReference": {"reference": _address(telling, about)}})
     return parts
 
 
 def _about(telling: Telling, about: str) -> Json:
-    entry: Json = {"fullUrl": f"{_base(telling)}/{about}"}
+    address = _address(telling, about)
+    entry: Json = {"fullUrl": address if address != about else f"urn:uuid:{uuid5(NAMESPACE_URL, about)}"}
     if telling.resource is not None:
         entry["resource"] = telling.resource
     return entry | {"request": {"method": "GET", "url": about}, "response": {"status": "200"}}

@@ -16,7 +16,8 @@ NOBODY = "urn:lab-alerts"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Telling:
-    """An event on its way to one subscription. ``number``: which it is of all that this subscription was told.
+    """An event on its way to one subscription. ``number``: which it is of the events that this subscription was
+    told; with a test, how many those were.
 
     ``source``: the address at which we are reached, or a name where nobody said which that is. ``flag`` and
     ``resource``: the flag in full, as our API shows it and as FHIR; only where that is asked for.
