@@ -76,7 +76,7 @@ def _kill_some(service: Service, taken: Taken, size: Size) -> int:
             time.sleep(chance.uniform(0.0, 0.3))
             running.kill(number % 2)
         ledger = under_way.ledger
-    with _dispatching(service, _DISPATCHERS):
+    with _dispatching(service, 1):
         send_again(service, ledger)
         _wait_until_told(service)
     return wanted

@@ -27,7 +27,7 @@ BOTH = ("panels:write", "flags:read")
 def url(app: Flask) -> Iterator[str]:
     """The address of the service, on a socket of this machine."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield f"http://127.0.0.1:{server.port}"
     server.shutdown()

@@ -74,7 +74,7 @@ def said(app) -> Iterator[Said]:
     said = Said()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"said": said}))
     said.issuer = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     before = app.extensions["lab_alerts_oidc"]
     app.extensions["lab_alerts_oidc"] = Provider(
         Settings(

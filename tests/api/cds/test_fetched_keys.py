@@ -106,7 +106,7 @@ def keeper():
         "/gone": (404, b"{}"),
         "/long": (200, b" " * 300_000),
     }
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield server
     server.shutdown()
