@@ -12,7 +12,7 @@ from flask import Response, current_app, g, request
 
 from service.flows import signing_in
 from service.flows.means import Means
-from service.flows.signing_in import Limits, Opened
+from service.flows.signing_in import Limits, Opened, Origin
 from service.storage.sessions import Session
 
 FIELD, HEADER = "csrf", "X-CSRF-Token"
@@ -32,6 +32,16 @@ def secure() -> bool:
 def cookie() -> str:
     """The name of the cookie. A browser sets one of the first kind only over https, and for this very host."""
     return "__Host-session" if secure() else "session"
+
+
+def browser_cookie() -> str:
+    """The name of the cookie that says that somebody signed in in this browser before; it opens nothing."""
+    return "__Host-known-browser" if secure() else "known-browser"
+
+
+def origin() -> Origin:
+    """Where whoever wants to sign in comes from."""
+    return Origin(address=request.remote_addr or "", browser=request.cookies.get(browser_cookie(), ""))
 
 
 def session() -> Session | None:
@@ -78,6 +88,11 @@ def let_in(response: Response, opened: Opened) -> Response:
     """Give the browser its token. The audit says who it is."""
     g.audit_person = opened.session.person.id
     response.set_cookie(cookie(), opened.token, httponly=True, samesite="Lax", secure=secure(), path="/")
+    if opened.browser is not None:
+        age, kept_to = signing_in.BROWSER_KNOWN, secure()
+        response.set_cookie(
+            browser_cookie(), opened.browser, max_age=age, httponly=True, samesite="Strict", secure=kept_to, path="/"
+        )
     return response
 
 

@@ -20,6 +20,7 @@ from service.flows import people as people_flow
 from service.flows.means import Means
 from service.storage import people, sessions
 from service.storage.people import Person
+from service.storage.rows import digest
 from service.storage.sessions import Asked
 
 _UNDER_WAY = 100_000  # sign-ins at a time: anybody may begin one
@@ -37,7 +38,7 @@ def take_up(means: Means, state: str, *, browser: str, now: datetime) -> Asked |
     """Take a sign-in up again: once, in time, and in the browser in which it was begun. Raises ``Unavailable``."""
     with means.database.transaction() as connection:
         asked = sessions.take(connection, state) if state else None
-    good = asked is not None and now < asked.ends_at and asked.browser == sessions.digest(browser)
+    good = asked is not None and now < asked.ends_at and asked.browser == digest(browser)
     return asked if good else None
 
 

@@ -31,8 +31,8 @@ from service.domain.errors import LabAlertsError, Unavailable
 from service.domain.roles import Role
 from service.flows import vouching
 from service.flows.means import Means
-from service.storage import sessions
 from service.storage.people import Person
+from service.storage.rows import digest
 from service.storage.sessions import Asked
 
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
@@ -80,7 +80,7 @@ class Provider:
         asked = Asked(
             nonce=nonce,
             verifier=verifier,
-            browser=sessions.digest(browser),
+            browser=digest(browser),
             after=after,
             ends_at=now + _PATIENCE,
         )

@@ -8,11 +8,12 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Flask, Response, current_app, make_response, redirect, render_template, request, url_for
 
 from service import __version__
-from service.api import guard, people
+from service.api import auditing, guard, people
 from service.api.guard import SignInFirst, means, scope
 from service.domain.errors import BadInput, Unavailable
 from service.flows import signing_in
-from service.flows.signing_in import TooMany, Wrong
+from service.flows.signing_in import Wrong
+from service.flows.throttle import TooMany
 from service.pages.oidc import NotVouchedFor, Provider
 from service.storage.sessions import Session
 
@@ -85,17 +86,24 @@ def enter() -> Response:
             means().database,
             login[:_LONGEST_FIELD],
             password[:_LONGEST_FIELD],
-            address=request.remote_addr or "",
+            origin=people.origin(),
             limits=people.limits(),
             now=guard.now(),
         )
-    except Wrong:
+    except Wrong as error:
+        _tried(error)
         return _form(after=after, said=_WRONG, status=401)
     except TooMany as error:
         said = _too_often(error)
         return _form(after=after, said=said, status=429, wait=error.seconds)
     _end_former()
     return people.let_in(_to(after), opened)
+
+
+def _tried(error: Wrong) -> None:
+    """Whose login was tried is for the audit; whoever tried it is not told."""
+    if error.person is not None:
+        auditing.beside(tried=error.person.id)
 
 
 def _too_often(error: TooMany) -> str:

@@ -3,15 +3,15 @@
 Law: what opens a session is kept as its digest, so that whoever reads the database opens none.
 """
 
-import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
+from service.storage import browsers
 from service.storage.people import Person, find
-from service.storage.rows import upsert
+from service.storage.rows import digest, upsert
 from service.storage.tables_people import oidc_requests, sessions, sign_in_attempts
 
 _S, _A, _O = sessions.c, sign_in_attempts.c, oidc_requests.c
@@ -27,11 +27,6 @@ class Session:
     created_at: datetime
     seen_at: datetime
     ends_at: datetime
-
-
-def digest(token: str) -> str:
-    """What is kept of a token: it is random enough for a fast hash."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def add(connection: Connection, new: Session) -> None:
@@ -71,7 +66,8 @@ def end(connection: Connection, token: str) -> None:
 
 
 def end_all(connection: Connection, person_id: str) -> int:
-    """Every session of somebody ends; answers how many there were."""
+    """Every session of somebody ends, and no browser of theirs is known any more; answers how many sessions."""
+    browsers.forget(connection, person_id)
     return connection.execute(delete(sessions).where(_S.person_id == person_id)).rowcount
 
 
@@ -83,6 +79,7 @@ def of_person(connection: Connection, person: Person) -> list[Session]:
 
 def clear(connection: Connection, *, now: datetime, forget: datetime) -> None:
     """Remove what has ended, and failures that are older than ``forget``."""
+    browsers.clear(connection, now=now)
     connection.execute(delete(sessions).where(_S.ends_at <= now))
     connection.execute(delete(oidc_requests).where(_O.ends_at <= now))
     connection.execute(delete(sign_in_attempts).where(_A.last_at <= forget))

@@ -1,6 +1,6 @@
-"""The tables of people, their sessions, their attempts to sign in, and sign-ins that are under way elsewhere.
+"""The tables of people, their sessions and browsers, their attempts to sign in, and sign-ins under way elsewhere.
 
-    people ◄── sessions        sign_in_attempts        oidc_requests
+    people ◄── sessions, known_browsers        sign_in_attempts        oidc_requests
 
 Law: a password and a session are kept as what checks them, never as themselves.
 """
@@ -10,7 +10,7 @@ from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, Inte
 from service.domain.roles import Role
 from service.storage.tables import Instant, metadata
 
-__all__ = ["metadata", "oidc_requests", "people", "sessions", "sign_in_attempts"]
+__all__ = ["known_browsers", "metadata", "oidc_requests", "people", "sessions", "sign_in_attempts"]
 
 _ROLES = ", ".join(f"'{role}'" for role in Role)
 
@@ -46,6 +46,16 @@ sessions = Table(
     Column("ends_at", Instant, nullable=False),
     Index("ix_sessions_person", "person_id"),
     Index("ix_sessions_ends_at", "ends_at"),
+)
+
+known_browsers = Table(
+    "known_browsers",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("person_id", Text, ForeignKey("people.id"), nullable=False),
+    Column("ends_at", Instant, nullable=False),
+    Index("ix_known_browsers_person", "person_id"),
+    Index("ix_known_browsers_ends_at", "ends_at"),
 )
 
 sign_in_attempts = Table(

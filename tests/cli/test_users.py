@@ -6,7 +6,7 @@ from click.testing import CliRunner
 from service.cli import main
 from service.domain.roles import Role
 from service.flows import people, signing_in
-from service.flows.signing_in import Limits, Wrong
+from service.flows.signing_in import Limits, Origin, Wrong
 from tests.flows.build import NOW
 
 LIMITS = Limits(hours=12, idle_minutes=30)
@@ -23,7 +23,7 @@ def run(address, monkeypatch):
 
 
 def signs_in(database, login, password):
-    return signing_in.sign_in(database, login, password, address="203.0.113.5", limits=LIMITS, now=NOW)
+    return signing_in.sign_in(database, login, password, origin=Origin(address="203.0.113.5"), limits=LIMITS, now=NOW)
 
 
 def test_a_password_that_is_made_is_printed_once_and_has_to_be_changed(run, database):

@@ -9,7 +9,7 @@ import pytest
 
 from service.domain.errors import Unavailable
 from service.domain.roles import Role
-from service.flows import people, signing_in
+from service.flows import people, signing_in, throttle
 from service.flows.signing_in import Wrong
 from tests.flows.build import NOW, kept
 from tests.flows.test_signing_in import PASSWORD, sign_in
@@ -52,7 +52,7 @@ def test_no_more_passwords_are_checked_at_a_time_than_leaves_room_for_the_rest(d
     assert told == {"no room": 1, "checked": 6}
 
 
-PAIR, ADDRESS = signing_in._PAIR, signing_in._ADDRESS
+PAIR, ADDRESS = throttle.PAIR, throttle.ADDRESS
 
 
 @pytest.mark.parametrize(
@@ -98,4 +98,4 @@ def test_failures_are_forgiven_one_after_another(limit, failures, minutes, count
     ],
 )
 def test_where_somebody_is(one, other, same):
-    assert (signing_in._place(one) == signing_in._place(other)) == same
+    assert (throttle.place(one) == throttle.place(other)) == same

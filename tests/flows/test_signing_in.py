@@ -9,7 +9,8 @@ import pytest
 from service.domain.errors import BadInput, NotFound
 from service.domain.roles import Role
 from service.flows import people, signing_in
-from service.flows.signing_in import Limits, TooMany, Wrong
+from service.flows.signing_in import Limits, Origin, Wrong
+from service.flows.throttle import TooMany
 from tests.flows.build import NOW, kept
 
 LIMITS = Limits(hours=12, idle_minutes=30)
@@ -25,8 +26,9 @@ def anna(database):
     )  # fmt: skip
 
 
-def sign_in(database, login="anna@hospital.example", password=PASSWORD, *, address=HERE, now=NOW):
-    return signing_in.sign_in(database, login, password, address=address, limits=LIMITS, now=now)
+def sign_in(database, login="anna@hospital.example", password=PASSWORD, *, address=HERE, browser="", now=NOW):
+    origin = Origin(address=address, browser=browser)
+    return signing_in.sign_in(database, login, password, origin=origin, limits=LIMITS, now=now)
 
 
 def fails(database, times, **more):

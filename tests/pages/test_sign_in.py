@@ -68,9 +68,12 @@ def test_a_machine_without_a_key_is_refused_as_ever(doors, flag):
 def test_the_cookie_is_kept_from_scripts_and_from_other_sites(doors, database):
     add(database)
 
-    cookie = sign_in(doors.without_key()).headers["Set-Cookie"]
+    session, browser = sign_in(doors.without_key()).headers.getlist("Set-Cookie")
 
-    assert re.fullmatch(r"session=[\w-]{43}; HttpOnly; Path=/; SameSite=Lax", cookie)
+    assert re.fullmatch(r"session=[\w-]{43}; HttpOnly; Path=/; SameSite=Lax", session)
+    assert re.fullmatch(
+        r"known-browser=[\w-]{43}; Expires=[^;]+; Max-Age=7776000; HttpOnly; Path=/; SameSite=Strict", browser
+    )
 
 
 def test_over_https_the_cookie_is_kept_to_this_host_and_to_https(doors, database):
@@ -83,9 +86,9 @@ def test_over_https_the_cookie_is_kept_to_this_host_and_to_https(doors, database
         headers={"Origin": "https://localhost"},
     )
 
-    assert re.fullmatch(
-        r"__Host-session=[\w-]{43}; Secure; HttpOnly; Path=/; SameSite=Lax", answer.headers["Set-Cookie"]
-    )
+    session, browser = answer.headers.getlist("Set-Cookie")
+    assert re.fullmatch(r"__Host-session=[\w-]{43}; Secure; HttpOnly; Path=/; SameSite=Lax", session)
+    assert re.match(r"__Host-known-browser=[\w-]{43}; .*Secure; HttpOnly; Path=/; SameSite=Strict$", browser)
 
 
 @pytest.mark.parametrize(("login", "password"), [("anna", "wrong"), ("nobody", PASSWORD), ("", "")])
@@ -110,6 +113,16 @@ def test_too_many_failures_are_told_with_the_time_to_wait(doors, database):
     assert answer.status_code == 429
     assert int(answer.headers["Retry-After"]) <= 6
     assert "Try again in" in answer.text
+
+
+def test_whoever_has_signed_in_in_a_browser_does_not_wait_there_for_what_others_tried(browser, doors):
+    browser.post("/sign-out", data={"csrf": token_of(browser)})
+    stranger = doors.without_key()
+    for _ in range(5):
+        sign_in(stranger, password="wrong")
+
+    assert sign_in(stranger).status_code == 429
+    assert sign_in(browser).status_code == 303
 
 
 def test_signing_in_gives_a_new_token_and_ends_the_one_before(browser):

@@ -5,7 +5,7 @@ from service.storage.tables import idempotency_keys, metadata
 
 # Tables in which nothing of a patient can stand, and the audit, which knows the pseudonym only.
 OF_NOBODY = {"api_keys", "source_maps", "notes", "cds_tokens", "subscriptions", "audit", "audit_head"}
-OF_PEOPLE = {"people", "sessions", "sign_in_attempts", "oidc_requests"}
+OF_PEOPLE = {"people", "sessions", "known_browsers", "sign_in_attempts", "oidc_requests"}
 OF_WATCHING = {"escalation_policy", "feeds"}
 # Found by what they point to, or by what stands in them.
 FOUND_OTHERWISE = {"inbox", "patients", "delivery_attempts", "cds_cards", "cds_feedback", "idempotency_keys"}
