@@ -50,6 +50,8 @@ def add(login: str, *, name: str, role: str, password_stdin: bool, no_password: 
 
 
 def _read() -> str:
+    if sys.stdin.isatty():  # nobody looking on is to read it
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
     return sys.stdin.readline().rstrip("\r\n")
 
 

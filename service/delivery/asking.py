@@ -27,6 +27,11 @@ class Bounded(HTTPAdapter):
         super().init_poolmanager(*given, **more)
         self.poolmanager.pool_classes_by_scheme = POOLS
 
+    def proxy_manager_for(self, proxy: str, **more: Any) -> urllib3.PoolManager:
+        manager: urllib3.PoolManager = super().proxy_manager_for(proxy, **more)
+        manager.pool_classes_by_scheme = POOLS
+        return manager
+
     def send(self, request: requests.PreparedRequest, *given: Any, **more: Any) -> requests.Response:
         with _WATCH.until(time.monotonic() + SECONDS) as attempt:
             answer = super().send(request, **{**more, "stream": True, "timeout": SECONDS})

@@ -3,6 +3,7 @@
 Law: whatever takes something from somebody ends their sessions at once.
 """
 
+import re
 import secrets
 import unicodedata
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from datetime import datetime
 
 from sqlalchemy.exc import IntegrityError
 from werkzeug.security import check_password_hash, generate_password_hash
+from zxcvbn import zxcvbn  # type: ignore[import-untyped]  # it has no types
 
 from service.domain.errors import BadInput, Fault
 from service.domain.roles import Role
@@ -24,7 +26,9 @@ SHORTEST, LONGEST = 12, 256
 _LONGEST_LOGIN = 200
 # scrypt (RFC 7914) with the cost that OWASP's Password Storage Cheat Sheet names for 32 MiB; kept with each hash.
 _METHOD = "scrypt:32768:8:3"
-_TRIED_FIRST = ("password", "passwort", "123456", "qwerty", "letmein", "welcome", "lab-alerts", "labalerts", "hospital")
+# How soon a password would be guessed is what zxcvbn says of its beginning: of longer ones it takes seconds to say it.
+_LOOKED_AT, _SAFELY_UNGUESSABLE = 24, 3
+_TRIED_HERE = ("lab-alerts", "labalerts", "hospital", "passwort", "krankenhaus")
 
 
 def folded(login: str) -> str:
@@ -41,7 +45,7 @@ def add(
     database: Database, *, login: str, name: str, role: Role, password: str | None, now: datetime, must_change: bool
 ) -> Person:
     """Add somebody. Without a password they sign in at a provider only. Raises ``BadInput``."""
-    faults = [*login_faults(folded(login)), *(password_faults(password, login) if password is not None else ())]
+    faults = [*login_faults(folded(login)), *(password_faults(password, login, name) if password is not None else ())]
     if faults:
         raise BadInput(faults)
     new = Person(
@@ -84,17 +88,18 @@ def login_faults(login: str) -> list[Fault]:
     return [Fault(pointer="login", code="text-invalid", detail="is empty, too long, or has a space in it")]
 
 
-def password_faults(password: str, login: str) -> list[Fault]:
-    """What speaks against a password, in words that do not repeat it."""
-    plain = folded(password)
+def password_faults(password: str, *own: str) -> list[Fault]:
+    """What speaks against a password, in words that do not repeat it. ``own``: the login and the name of its owner."""
     if not SHORTEST <= len(password) <= LONGEST:
         return [_weak(f"has to have from {SHORTEST} to {LONGEST} characters")]
-    own = plain
-    for tried in (folded(login), *_TRIED_FIRST):
-        own = own.replace(tried, "")
-    if len(own) < SHORTEST // 2 or len(set(own)) < SHORTEST // 3:
-        return [_weak("is one that others would try first")]
+    words = [word for text in map(folded, own) for word in (text, *_WORD.findall(text))]
+    guessed = zxcvbn(folded(password)[:_LOOKED_AT], user_inputs=[*words, *_TRIED_HERE])
+    if guessed["score"] < _SAFELY_UNGUESSABLE:
+        return [_weak("is one that others would guess soon: take several words that do not belong together")]
     return []
+
+
+_WORD = re.compile(r"\w{3,}")
 
 
 def _weak(detail: str) -> Fault:
@@ -138,11 +143,15 @@ def enable(database: Database, login: str, *, now: datetime) -> None:
 
 def set_password(database: Database, login: str, password: str, *, now: datetime, must_change: bool) -> None:
     """Give somebody another password. Raises ``NotFound`` and ``BadInput``."""
-    faults = password_faults(password, login)
-    if faults:
-        raise BadInput(faults)
-    kept = hashed(password)
-    _change(database, login, lambda found: replace(found, password=kept, must_change=must_change), now=now)
+
+    def changed(found: Person) -> Person:
+        faults = password_faults(password, found.login, found.name)
+        if faults:
+            raise BadInput(faults)
+        return replace(found, password=kept, must_change=must_change)
+
+    kept = hashed(password[: LONGEST + 1])
+    _change(database, login, changed, now=now)
 
 
 def end_sessions(database: Database, login: str) -> int:

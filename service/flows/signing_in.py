@@ -205,7 +205,7 @@ def change_password(
 
 def _checked(person: Person, old: str, new: str) -> str:
     """A new password, as it is kept. Raises ``BadInput``."""
-    faults = password_faults(new, person.login)
+    faults = password_faults(new, person.login, person.name)
     if not faults and old == new:
         faults = [Fault(pointer="password", code="password-weak", detail="is the one until now")]
     if faults:

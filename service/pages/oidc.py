@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,7 +23,7 @@ from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.requests_client import OAuth2Session
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import Key, KeySet, import_key
 
 from service.config import Settings
 from service.delivery.asking import bound
@@ -122,7 +122,7 @@ class Provider:
             tokens = self._tokens(described["token_endpoint"], code, asked)
             said = self._keys(described["jwks_uri"])
         try:
-            keys = KeySet.import_key_set(said)
+            keys = KeySet(list(_keys_known(said["keys"])))
             token = jwt.decode(str(tokens["id_token"]), keys, algorithms=_ALGORITHMS)
             self._registry(asked.nonce).validate(token.claims)
         except (JoseError, KeyError, ValueError, TypeError, RecursionError) as error:
@@ -202,6 +202,13 @@ class Provider:
             return {name: str(said[name]) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")}
         except (requests.RequestException, KeyError, ValueError, TypeError, RecursionError):
             raise Unavailable("the provider of OpenID Connect does not answer as one") from None
+
+
+def _keys_known(listed: list[Any]) -> Iterator[Key]:
+    """The keys of a kind that is known here; others are passed over (RFC 7517, section 5)."""
+    for one in listed:
+        with suppress(JoseError, KeyError, ValueError, TypeError):
+            yield import_key(dict(one))
 
 
 def _check_party(claims: Mapping[str, Any], client: str) -> None:

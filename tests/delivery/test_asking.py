@@ -34,20 +34,30 @@ def server(answers: Callable[[socket.socket], None]) -> Iterator[str]:
     listening.close()
 
 
-def trickle(head: bytes) -> Callable[[socket.socket], None]:
+def trickle(head: bytes, tail: bytes = b"", *, whole: threading.Event | None = None) -> Callable[[socket.socket], None]:
+    """An answer that is whole in the end, for whoever has the patience."""
+
     def answers(opened: socket.socket) -> None:
         opened.sendall(head)
-        for _ in range(600):
+        for _ in range(100):
             opened.sendall(b" ")
             time.sleep(0.05)
+        opened.sendall(tail)
+        if whole is not None:
+            whole.set()
 
     return answers
 
 
+def late(opened: socket.socket) -> None:
+    time.sleep(5)
+    opened.sendall(HEAD + b"Content-Length: 0\r\n\r\n")
+
+
 NEVER_WHOLE = {
-    "a body byte by byte": trickle(HEAD + b"Content-Length: 9000\r\n\r\n"),
-    "a head byte by byte": trickle(HEAD + b"X-Long: "),
-    "nothing": lambda _opened: time.sleep(30),
+    "a body byte by byte": trickle(HEAD + b"Content-Length: 100\r\n\r\n"),
+    "a head byte by byte": trickle(HEAD + b"X-Long: ", b"\r\nContent-Length: 0\r\n\r\n"),
+    "nothing": late,
     "too long": lambda opened: opened.sendall(HEAD + b"\r\n" + b" " * 2_000_000),
     "broken off": lambda opened: opened.sendall(HEAD + b"Content-Length: 9000\r\n\r\nx"),
 }
@@ -59,6 +69,20 @@ def test_what_has_no_end_is_ended(answers, monkeypatch):
 
     with server(answers) as address, bound(requests.Session()) as session, pytest.raises(requests.RequestException):
         session.get(address)
+
+
+@pytest.mark.parametrize("proxied", [False, True], ids=["straight", "through a proxy"])
+def test_who_trickles_is_left_before_the_end(proxied, monkeypatch):
+    monkeypatch.setattr(asking, "SECONDS", 0.5)
+    whole = threading.Event()
+    slowly = trickle(HEAD + b"X-Long: ", b"\r\nContent-Length: 0\r\n\r\n", whole=whole)
+
+    with server(slowly) as address, bound(requests.Session()) as session:
+        through = {"http": address} if proxied else {}
+        with pytest.raises(requests.RequestException):
+            session.get("http://provider.example/" if proxied else address, proxies=through)
+
+    assert not whole.is_set()
 
 
 def test_what_ends_is_read_as_ever():

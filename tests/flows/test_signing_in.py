@@ -226,6 +226,13 @@ def test_changing_the_password_ends_every_other_session_and_begins_a_new_one(dat
         (PASSWORD, "aaaaaaaaaaaaaaaa", "password-weak"),
         (PASSWORD, "password12345678", "password-weak"),
         (PASSWORD, "my anna@hospital.example!", "password-weak"),
+        (PASSWORD, "anna anna anna", "password-weak"),
+        (PASSWORD, "123456789012", "password-weak"),
+        (PASSWORD, "iloveyou1234", "password-weak"),
+        (PASSWORD, "Changeme1234", "password-weak"),
+        (PASSWORD, "qwertyuiop12", "password-weak"),
+        (PASSWORD, "Krankenhaus1", "password-weak"),
+        (PASSWORD, "Lab-Alerts 2026", "password-weak"),
         (PASSWORD, PASSWORD, "password-weak"),
     ],
 )

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import time_machine
 from joserfc import jwt
-from joserfc.jwk import KeySet, OctKey, RSAKey
+from joserfc.jwk import OctKey, RSAKey
 
 from service.config import Settings
 from service.domain.roles import Role
@@ -36,6 +36,7 @@ class Said:
     issuer: str = ""
     token: Callable[[], Answer] = field(default=lambda: (500, {}, b""))
     asked: list[dict[str, list[str]]] = field(default_factory=list)
+    other_keys: list[object] = field(default_factory=list)
 
 
 def plain(content: object) -> Answer:
@@ -47,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         base = self.said.issuer
-        keys = KeySet([OURS]).as_dict(private=False)
+        keys = {"keys": [*self.said.other_keys, OURS.as_dict(private=False)]}
         ends = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "jwks"}
         described = {"issuer": base, **{name: f"{base}/{path}" for name, path in ends.items()}}
         self.answer(plain(keys if self.path == "/jwks" else described))
@@ -172,6 +173,23 @@ def test_a_token_with_nothing_wrong_is_believed(doors, anna, said):
     assert answer.status_code == 303
     (asked,) = said.asked
     assert len(asked["code_verifier"][0]) >= 43
+
+
+OTHER_KEYS = {
+    "a curve of tomorrow": {"kty": "EC", "crv": "P-1024", "x": "AA", "y": "AA"},
+    "a kind of tomorrow": {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA"},
+    "a key that is broken": {"kty": "EC", "crv": "P-256", "x": "a", "y": "b"},
+    "a kind that is a list": {"kty": ["RSA"]},
+    "no key": "x",
+    "nothing": None,
+}
+
+
+@pytest.mark.parametrize("other", OTHER_KEYS.values(), ids=OTHER_KEYS)
+def test_keys_that_nobody_understands_are_passed_over(doors, anna, said, other):
+    said.other_keys = [other]
+
+    assert signed_in(doors.without_key(), said, signed).status_code == 303
 
 
 @pytest.mark.parametrize("token", NOT_BELIEVED.values(), ids=NOT_BELIEVED)
