@@ -72,7 +72,8 @@ def diff(before: Judgement, after: Judgement) -> Difference:
     pairs, left = _pair(before.episodes, after.episodes)
     gone = tuple(_gone(before, after))
     born = tuple(flag for key, flag in after.flags.items() if before.flags.get(key) != flag)
-    told = [_told(episode, former, before, after=after) for episode, former in pairs]
+    was_open = {key: one.open for one in before.episodes for key in one.flags}
+    told = [_told(episode, former, before, after=after, was_open=was_open) for episode, former in pairs]
     return Difference(
         changes=(*_taken_back(gone, born), *(change for _, changes in told for change in changes)),
         episodes=tuple([episode for episode, _ in told]),
@@ -153,7 +154,12 @@ def _taken_back(gone: tuple[tuple[Flag, ChangeKind], ...], born: tuple[Flag, ...
 
 
 def _told(
-    episode: Episode, former: Episode | None, before: Judgement, *, after: Judgement
+    episode: Episode,
+    former: Episode | None,
+    before: Judgement,
+    *,
+    after: Judgement,
+    was_open: Mapping[FlagKey, bool],
 ) -> tuple[Episode, list[Change]]:
     """An episode as it goes on, and what there is to tell of it."""
     carried = _carrying(episode, former)
@@ -162,14 +168,36 @@ def _told(
     if not escalated and _rises_again(carried, former):
         changes.append(new_change(kind=ChangeKind.ESCALATED, episode=carried))
         escalated = True
-    carried = _attended(carried, former, graver=escalated or (former is not None and carried.worse_than(former)))
-    if episode.open and former is not None and not former.open:
-        changes.append(new_change(kind=ChangeKind.REOPENED, episode=carried))
-    if not episode.open and (former is None or former.open):
-        changes.append(new_change(kind=ChangeKind.RESOLVED, episode=carried))
-    if not escalated and carried.open and former is not None and former.acknowledged and not carried.acknowledged:
+    turned = _turned(carried, former, was_open, flags=after.flags)
+    reopened = turned is not None and carried.open
+    graver = escalated or reopened or (former is not None and carried.worse_than(former))
+    carried = _attended(carried, former, graver=graver)
+    if turned is not None:
+        changes.append(replace(turned, episode=carried))
+    loses = former is not None and former.acknowledged and carried.open and not carried.acknowledged
+    if loses and not escalated and not reopened:
         changes.append(new_change(kind=ChangeKind.UNACKNOWLEDGED, episode=carried))
     return carried, changes
+
+
+def _turned(
+    episode: Episode, former: Episode | None, was_open: Mapping[FlagKey, bool], *, flags: Mapping[FlagKey, Flag]
+) -> Change | None:
+    """That an episode is over, or open again; or that flags are so, because they went over to this one.
+
+    Of the latter, whoever was told of them may never have been told of this episode: the gravest of them is named.
+    """
+    if not episode.open:
+        over = former is None or former.open or any(was_open.get(key) for key in episode.flags)
+        return new_change(kind=ChangeKind.RESOLVED, episode=episode) if over else None
+    if former is not None and not former.open:
+        return new_change(kind=ChangeKind.REOPENED, episode=episode)
+    again = [flags[key] for key in episode.flags if key in flags and was_open.get(key) is False]
+    if not again:
+        return None
+    gravest = max(again, key=lambda flag: flag.severity.rank)
+    late = gravest.collected_at < episode.last_at
+    return new_change(kind=ChangeKind.REOPENED, flag=gravest, episode=episode, late=late)
 
 
 def _rises_again(episode: Episode, former: Episode | None) -> bool:

@@ -5,6 +5,9 @@ A man of 40 years: hemoglobin 14 is clear, 12 mild, 9 moderate, 7.5 severe, 6 cr
 
 from datetime import timedelta
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from service.domain.changes import ChangeKind
 from service.domain.panels import Status
 from service.domain.rules import Severity
@@ -116,9 +119,30 @@ def test_a_clear_result_in_between_entered_in_error_merges() -> None:
 
     now = step(before, hb(0, "12"), again(clear, "14", Status.ENTERED_IN_ERROR), hb(4, "9"))
 
-    assert now.told == []
+    assert now.told == ["reopened hb0"]
     assert now.episodes == [("e2", "open", ["hb0", "hb4"])]
     assert now.ended == [("e1", "merged")]
+
+
+def test_what_is_open_again_in_another_episode_is_told_by_its_gravest_flag() -> None:
+    clear = hb(3, "14")
+    before = begin(hb(0, "9"), hb(1, "6"), hb(2, "12"), clear, hb(4, "12"))
+
+    now = step(before, hb(0, "9"), hb(1, "6"), hb(2, "12"), again(clear, "11"), hb(4, "12"))
+
+    assert now.told == ["repeated hb3", "reopened hb1"]
+    reopened = now.difference.changes[1]
+    assert (reopened.flag and reopened.flag.severity, reopened.late) == (Severity.CRITICAL, True)
+
+
+def test_what_was_open_and_is_over_as_part_of_an_earlier_episode_is_told() -> None:
+    clear = hb(1, "14")
+    before = begin(hb(0, "12"), clear, hb(2, "9"), hb(4, "9"))
+
+    now = step(before, hb(0, "12"), again(clear, "14", Status.ENTERED_IN_ERROR), hb(2, "9"), hb(3, "14"), hb(4, "9"))
+
+    assert now.told == ["resolved anemia"]
+    assert now.episodes == [("e1", "resolved", ["hb0", "hb2"]), ("e2", "open", ["hb4"])]
 
 
 def test_the_resolving_result_entered_in_error_reopens() -> None:
@@ -139,3 +163,23 @@ def test_an_error_that_is_final_again_raises_anew() -> None:
     now = step(withdrawn, again(wrong, "9", Status.CORRECTED))
 
     assert now.told == ["raised hb0"]
+
+
+# ------------------------------------------------------------------------------------------------------------ any two
+value = st.sampled_from(["14", "14", "12", "6"])
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(value, value), min_size=3, max_size=7))
+def test_every_flag_that_is_over_or_open_again_is_told_with_its_episode(days: list[tuple[str, str]]) -> None:
+    earlier = [hb(day, values[0]) for day, values in enumerate(days)]
+    before = begin(*earlier)
+
+    now = step(before, *[again(one, values[1]) for one, values in zip(earlier, days, strict=True)])
+
+    was_open = {key: one.open for one in before.episodes for key in one.flags}
+    for episode in now.end.episodes:
+        turned = any(was_open.get(key, episode.open) is not episode.open for key in episode.flags)
+        kind = ChangeKind.REOPENED if episode.open else ChangeKind.RESOLVED
+        told = [one.kind for one in now.difference.changes if one.episode and one.episode.flags == episode.flags]
+        assert told.count(kind) in ([1] if turned else [0, 1])

@@ -85,13 +85,13 @@ LIVES = {
         ["11.9 on 0", "acknowledge", "11.9 entered-in-error on 0"],
         ("withdrawn", "withdrawn", "acknowledged withdrawn"),
     ),
-    "it grows together with an older one that was not worse": (
+    "it grows together with an older one that was not worse, and that is not over": (
         ["11.9 on 0", "9.5 on 1", "11.9 on 2", "acknowledge", "9.5 entered-in-error on 1"],
-        ("acknowledged", "acknowledged acknowledged", "acknowledged"),
+        ("open", "open open", "acknowledged reopened"),
     ),
     "it grows together with an older one that was worse": (
         ["12.9 on 0", "9.5 on 1", "11.9 on 2", "acknowledge", "9.5 entered-in-error on 1"],
-        ("open", "open open", "acknowledged unacknowledged"),
+        ("open", "open open", "acknowledged reopened"),
     ),
     "a late clear result splits it; what goes on stays acknowledged": (
         ["11.9 on 0", "11.9 on 2", "acknowledge", "late 9.5 on 1"],
