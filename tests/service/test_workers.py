@@ -1,17 +1,18 @@
 """A real service of three workers tells Prometheus the numbers of all, whichever answers and whatever befalls one.
 
-Which worker answers is decided by stopping the others meanwhile.
+Which worker answers is decided by stopping the others meanwhile: at a moment at which none of them holds the database.
 """
 
 import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
@@ -36,6 +37,7 @@ class Service:
     port: int
     process: subprocess.Popen[bytes]
     key: str = field(repr=False)
+    address: str
     sent: int = 0
 
     def workers(self) -> set[int]:
@@ -46,13 +48,26 @@ class Service:
     def only(self, worker: int) -> Iterator[None]:
         """Let this worker answer, and no other."""
         others = self.workers() - {worker}
-        for other in others:
-            os.kill(other, signal.SIGSTOP)
+        tell(others, signal.SIGSTOP)
         try:
+            deadline = time.monotonic() + PATIENCE
+            while self.locked():  # one of them was writing down what was asked of it before
+                assert time.monotonic() < deadline, "a worker does not let go of the database"
+                tell(others, signal.SIGCONT)
+                time.sleep(0.05)
+                tell(others, signal.SIGSTOP)
             yield
         finally:
-            for other in others:
-                os.kill(other, signal.SIGCONT)
+            tell(others, signal.SIGCONT)
+
+    def locked(self) -> bool:
+        """Is somebody in the middle of a write?"""
+        with closing(sqlite3.connect(self.address.removeprefix("sqlite:///"), timeout=0.1)) as probe:
+            try:
+                probe.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return True
+        return False
 
     def ask(self, method: str, path: str, body: str | None = None) -> tuple[int, str]:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
@@ -107,6 +122,11 @@ class Service:
         self.process.wait(timeout=PATIENCE)
 
 
+def tell(processes: set[int], what: signal.Signals) -> None:
+    for process in processes:
+        os.kill(process, what)
+
+
 def folder_of(worker: int) -> Path | None:
     """The folder into which a worker counts, once it does."""
     mapped = Path(f"/proc/{worker}/maps").read_text(encoding="utf-8").splitlines()
@@ -133,7 +153,7 @@ def running(address: str, log: Path, **environment: str) -> Iterator[Service]:
     }
     with log.open("wb") as output:
         process = subprocess.Popen([str(PROGRAM), "serve"], env=environment, cwd=ROOT, stdout=output, stderr=output)  # noqa: S603  our own program
-    service = Service(port=port, process=process, key=key)
+    service = Service(port=port, process=process, key=key, address=address)
     try:
         service.wait()
         yield service
