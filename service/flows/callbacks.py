@@ -44,7 +44,7 @@ def record(
         whose(patient := acts.patient_of(connection, name))
         patients.hold(connection, patient)
         episode = acts.attended(connection, patient, name, now=now)
-        call = _called(name, asked, flag := _flag(connection, episode, asked.flag), by=by, now=now)
+        call = _called(name, asked, flag := _flag(connection, episode, asked, now=now), by=by, now=now)
         new = not any(one.says_the_same(call) for one in callbacks.alike(connection, patient, call))
         if new:
             if not wish(episode.row.version):
@@ -55,14 +55,37 @@ def record(
         return Done(view=episodes.view(connection, patient, name, now=now), new=new)
 
 
-def _flag(connection: Connection, episode: Attended, named: str | None) -> Row[Any]:
-    """The flag that a call is about. The newest of an episode may be in the one by now as part of which it goes on."""
-    patient = episode.row.patient_id
-    if named is None:
-        return callbacks.flag_of(connection, patient, episode.row.last_flag_id)
+def _flag(connection: Connection, episode: Attended, asked: AskedCall, *, now: datetime) -> Row[Any]:
+    """The flag that a call is about: the one that is named, else the only one that stood when it was made.
+
+    The flags of an episode may be in the one by now as part of which it goes on: what was its newest is meant there.
+    Who calls before the message comes is about what it will bring; after everything was taken back, about the newest.
+    """
+    patient, named = episode.row.patient_id, asked.flag
     into = acts.lives_on(connection, patient, episode.row)
     names = acts.family(connection, patient, into) if into else episode.names
-    return callbacks.flag_of(connection, patient, named, episodes=names)
+    if named is not None:
+        return callbacks.flag_of(connection, patient, named, episodes=names)
+    found = [] if into else _possible(connection, patient, names, at=asked.at or now)
+    if len(found) > 1:
+        raise BadInput([_ambiguous(found)], kind=KIND)
+    return found[0] if found else callbacks.flag_of(connection, patient, episode.row.last_flag_id)
+
+
+def _possible(connection: Connection, patient: str, names: Sequence[str], *, at: datetime) -> list[Row[Any]]:
+    return callbacks.stood(connection, patient, names, at=at) or callbacks.came_after(connection, patient, names, at=at)
+
+
+def _ambiguous(found: Sequence[Row[Any]]) -> Fault:
+    """Which value was told decides what is known of it: nobody may guess."""
+    listed = ", ".join(f"{one.id} ({one.severity}, collected {one.collected_at:%Y-%m-%d %H:%M}Z)" for one in found)
+    some = "the newest are " if len(found) == callbacks.CANDIDATES else ""
+    return Fault(
+        pointer="/flag",
+        code="flag-ambiguous",
+        detail="is needed, for the call may be about several flags of the episode",
+        hint=f"{some}{listed}",
+    )
 
 
 def _check(call: Called, flag: Row[Any]) -> None:
@@ -148,7 +171,9 @@ def _news(found: Sequence[Raised]) -> Iterator[Raised]:
         line = [first]
         while line[-1].by in named:
             line.append(named[str(line[-1].by)])
-        told = [one.told_at for one in line if one.told_at is not None]
+        # What was said after everything was taken back is that it was: nobody was told of a critical value in time.
+        end = line[-1].ended_at
+        told = [one.told_at for one in line if one.told_at is not None and (end is None or one.told_at <= end)]
         yield replace(line[-1], source=first.source, raised_at=first.raised_at, told_at=min(told, default=None))
 
 

@@ -130,7 +130,9 @@ class SnoozeShape(Strict):
 class CallShape(Strict):
     """A call about a flag, whether it reached anybody or not."""
 
-    flag = TextField(metadata=_about("The flag that it was about; the newest of the episode if left out.", "flg_01J…"))
+    flag = TextField(
+        metadata=_about("The flag that it was about; may be left out where it can only be one.", "flg_01J…")
+    )
     told_to = PlainField(
         required=True, longest=LONGEST_WHO, metadata=_about("Who was told, or was to be.", "Dr Okafor, ward 7")
     )
@@ -170,7 +172,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedCall:
-    """A call that is to be recorded: about the newest flag of the episode, and now, where nothing else is said."""
+    """A call that is to be recorded: about the only flag that it can be, and now, where nothing else is said."""
 
     flag: str | None
     told_to: str = field(repr=False)

@@ -14,10 +14,12 @@ from service.domain.acts import Called, How, Reached
 from service.domain.errors import NotFound
 from service.storage.acts import actor_of, actor_values
 from service.storage.panels import TRIAL, TRIALS
-from service.storage.tables import flags, patients
+from service.storage.tables import STANDING_FLAG_STATES, flags, patients
 from service.storage.tables_acts import callbacks
 
 _C, _F = callbacks.c, flags.c
+
+CANDIDATES = 10
 
 
 def keep(connection: Connection, patient_id: str, call: Called) -> None:
@@ -79,6 +81,25 @@ def flag_of(
     return row
 
 
+def stood(connection: Connection, patient_id: str, episodes: Sequence[str], *, at: datetime) -> list[Row[Any]]:
+    """The flags of some episodes that stood at a time, the one raised last first; at most ``CANDIDATES``."""
+    standing = _F.state.in_(STANDING_FLAG_STATES) | (_F.changed_at > at)
+    return _last_raised(
+        connection, (_F.patient_id == patient_id, _F.episode_id.in_(episodes), _F.raised_at <= at, standing)
+    )
+
+
+def came_after(connection: Connection, patient_id: str, episodes: Sequence[str], *, at: datetime) -> list[Row[Any]]:
+    """The flags of some episodes whose specimen was collected by a time and whose message came after it, as above."""
+    there = (_F.collected_at <= at) & (_F.raised_at > at)
+    return _last_raised(connection, (_F.patient_id == patient_id, _F.episode_id.in_(episodes), there))
+
+
+def _last_raised(connection: Connection, wanted: Sequence[ColumnElement[bool]]) -> list[Row[Any]]:
+    found = select(flags).where(*wanted).order_by(_F.raised_at.desc(), _F.id.desc()).limit(CANDIDATES)
+    return list(connection.execute(found))
+
+
 def _call(row: Row[Any]) -> Called:
     return Called(
         id=row.id,
@@ -100,13 +121,17 @@ def _call(row: Row[Any]) -> Called:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Raised:
-    """A critical flag that was raised, and when somebody was first reached about it. ``by``: what took its place."""
+    """A critical flag that was raised, and when somebody was first reached about it.
+
+    ``by``: what took its place. ``ended_at``: when it was taken back, if it was.
+    """
 
     flag: str
     source: str
     state: str
     by: str | None
     raised_at: datetime
+    ended_at: datetime | None
     told_at: datetime | None
 
 
@@ -131,7 +156,8 @@ def critical(connection: Connection, *, since: datetime, until: datetime, source
         _F.source != TRIALS,
         ~patients.c.authority.startswith(TRIAL, autoescape=True),
     ]
-    columns: list[Any] = [_F.id, _F.source, _F.state, _F.superseded_by, _F.raised_at, reached.label("told_at")]
+    plain = [_F.id, _F.source, _F.state, _F.superseded_by, _F.raised_at, _F.changed_at]
+    columns: list[Any] = [*plain, reached.label("told_at")]
     joined = flags.join(patients, patients.c.id == _F.patient_id)
     rows = connection.execute(select(*columns).select_from(joined).where(*wanted).order_by(_F.raised_at, _F.id))
     return [_raised(row) for row in rows]
@@ -145,5 +171,6 @@ def _raised(row: Row[Any]) -> Raised:
         state=told["state"],
         by=told["superseded_by"],
         raised_at=told["raised_at"],
+        ended_at=None if told["state"] in STANDING_FLAG_STATES else told["changed_at"],
         told_at=told["told_at"],
     )

@@ -93,6 +93,59 @@ def test_a_call_may_be_about_an_earlier_flag_of_the_episode_and_of_no_other(clie
     as_problem(of_another, "not-found")
 
 
+def test_a_call_that_may_be_about_several_flags_must_say_which(client, document, raised):
+    path = raised(calcium("13.6"))
+    client.post("/v1/panels", json=panel(calcium("10.9"), on=1))
+    names = {one["severity"]: one["id"] for one in client.get("/v1/flags").get_json()["items"]}
+
+    refused = client.post(path, json=CALL)
+    taken = client.post(path, json=CALL | {"flag": names["critical"]})
+
+    (fault,) = as_problem(refused, "invalid-act")["errors"]
+    assert (refused.status_code, fault["pointer"], fault["code"]) == (422, "/flag", "flag-ambiguous")
+    assert len(names) == 2
+    assert all(name in fault["hint"] for name in names.values())
+    assert taken.status_code == 201
+    assert [one["value"]["sent"] for one in items(client, document, path)] == ["13.6"]
+
+
+@pytest.mark.parametrize(
+    ("sent_at", "corrected_at", "called_at", "value"),
+    [
+        (-60, -10, -30, "13.6"),
+        (-60, -10, -5, "10.9"),
+        (-60, -10, -10, "10.9"),
+    ],
+    ids=["before the correction", "after it", "at its moment"],
+)
+def test_a_call_recorded_late_is_about_what_stood_when_it_was_made(
+    client, document, means, sent_at, corrected_at, called_at, value
+):
+    lab = Sender(means)
+    receipt = lab.send(panel(calcium("13.6", id="R-1")), at=NOW + timedelta(minutes=sent_at))
+    lab.send(panel(calcium("10.9", id="R-1"), status="corrected"), at=NOW + timedelta(minutes=corrected_at))
+    path = PATH.format(name=receipt.told[0].episode)
+
+    answer = client.post(path, json=CALL | {"at": (NOW + timedelta(minutes=called_at)).isoformat()})
+
+    assert answer.status_code == 201
+    assert [one["value"]["sent"] for one in items(client, document, path)] == [value]
+
+
+@pytest.mark.parametrize("more", [(), ("12.9",)], ids=["one came", "several came"])
+def test_a_call_before_the_message_is_about_what_came(client, document, means, more):
+    lab = Sender(means)
+    receipt = lab.send(panel(calcium("13.6")), at=NOW - timedelta(minutes=30))
+    for value in more:
+        lab.send(panel(calcium(value), collected_at="2026-11-01T09:00:00Z"), at=NOW - timedelta(minutes=20))
+    path = PATH.format(name=receipt.told[0].episode)
+
+    answer = client.post(path, json=CALL | {"at": (NOW - timedelta(minutes=40)).isoformat()})
+
+    assert answer.status_code == (422 if more else 201)
+    assert [one["value"]["sent"] for one in items(client, document, path)] == ([] if more else ["13.6"])
+
+
 def test_a_call_about_a_pattern_says_which_findings(client, raised):
     path = raised(calcium("11.9"), alp("250"))
     name = client.get("/v1/patients/88204113/episodes?finding=pattern").get_json()["items"][0]["id"]

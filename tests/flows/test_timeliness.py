@@ -1,5 +1,6 @@
 """The report on calls: each piece of critical news counts once, in the period in which it came."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -51,3 +52,16 @@ def test_new_news_of_the_same_patient_counts_in_its_own_period(means):
 
     assert report(means, NOW - DAY, BOUNDARY) == [(1, 0, 0, 1)]
     assert report(means, BOUNDARY, NOW + DAY) == [(1, 0, 0, 1)]
+
+
+@pytest.mark.parametrize(("called_after", "told", "taken_back"), [(4, 1, 0), (30, 0, 1)], ids=["in time", "too late"])
+def test_what_is_said_after_everything_was_taken_back_tells_nobody_of_it(means, called_after, told, taken_back):
+    ward = Ward(means)
+    ward.sender.send(panel(calcium("13.5", id="C1"), on=1), at=NOW)
+    name = ward.episode().id
+    ward.sender.send(panel(calcium("9.8", id="C1", status="corrected"), on=1), at=NOW + 10 * MINUTE)
+
+    call = replace(CALLED, at=NOW + called_after * MINUTE)
+    callbacks.record(name, call, means, by=PATEL, now=NOW + HOUR)
+
+    assert report(means, NOW - DAY, BOUNDARY) == [(1, told, taken_back, 0)]
