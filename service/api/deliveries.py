@@ -58,7 +58,7 @@ def _below(query: dict[str, Any], wanted: DeliveryFilter) -> int | None:
 
 @door.route("/deliveries/<string:delivery_id>")
 @scope("subscriptions:write")
-@refuses(401, 403, 404, 503)
+@refuses(400, 401, 403, 404, 503)
 @door.response(200, DeliveryViewShape)
 def show(delivery_id: str) -> Response:
     """One delivery
@@ -70,7 +70,7 @@ def show(delivery_id: str) -> Response:
 
 @door.route("/deliveries/<string:delivery_id>/replay", methods=["POST"])
 @scope("subscriptions:write")
-@refuses(401, 403, 404, 503)
+@refuses(400, 401, 403, 404, 503)
 @door.response(200, DeliveryViewShape)
 def replay(delivery_id: str) -> Response:
     """Replay one delivery

@@ -13,7 +13,8 @@ from marshmallow import RAISE
 from marshmallow.fields import Field
 
 from service import __version__
-from service.api import guard
+from service.api import guard, preconditions
+from service.api.etags import TAGGED
 from service.api.problems import MEDIA_TYPE
 from service.api.reading import QueryParser
 from service.api.shapes import ProblemShape
@@ -121,10 +122,27 @@ def _document(app: Flask, api: Api) -> dict[str, Any]:
         for method, operation in told["paths"].get(path, {}).items():
             if method.upper() in (rule.methods or ()):
                 _complete(operation, guard.scope_of(app, rule.endpoint))
+                if path.startswith(TAGGED) and method == "get":
+                    operation["responses"]["304"] = {"description": "The answer that has the ETag in If-None-Match."}
+    for described_path in told["paths"].values():
+        _leave_reads_out(described_path)
     told["components"].pop("responses", None)
     for unused in ("Error", "PaginationMetadata"):
         told["components"]["schemas"].pop(unused, None)
     return told
+
+
+def _leave_reads_out(described_path: dict[str, Any]) -> None:
+    """Say of the methods that write, and of no others, by which version they may be asked."""
+    shared = described_path.get("parameters", [])
+    conditions = [one for one in shared if one in preconditions.BOTH]
+    for method in _WRITING & set(described_path):
+        described_path[method].setdefault("parameters", []).extend(conditions)
+    if conditions:
+        described_path["parameters"] = [one for one in shared if one not in conditions]
+
+
+_WRITING = frozenset({"delete", "patch", "post", "put"})
 
 
 def _complete(operation: dict[str, Any], scope: str | None) -> None:

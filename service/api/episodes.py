@@ -13,7 +13,7 @@ from flask import Response, jsonify, request
 from marshmallow import fields
 from sqlalchemy import Connection
 
-from service.api import auditing, guard
+from service.api import auditing, guard, preconditions
 from service.api.answers import instant
 from service.api.answers_episodes import act, bulk_item, callback, episode_view, timeliness
 from service.api.description import Door, refuses
@@ -55,12 +55,6 @@ door = Door("episodes", __name__, url_prefix="/v1", description="Episodes, and w
 Data = dict[str, Any]
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 _PERIOD, _LONGEST_PERIOD = timedelta(days=30), timedelta(days=366)
-_IF_MATCH = {
-    "in": "header",
-    "name": "If-Match",
-    "schema": {"type": "string"},
-    "description": "The ETag of the episode that was looked at; refused with 412 when it is another one by now.",
-}
 _AGAIN = "The very same was done before; here is the episode as it is."
 
 
@@ -82,7 +76,7 @@ def _optional() -> bytes:
 
 @door.route("/episodes/<string:name>")
 @scope("flags:read")
-@refuses(401, 403, 404, 503)
+@refuses(400, 401, 403, 404, 503)
 @door.response(200, EpisodeViewShape)
 def show(name: str) -> Response:
     """One episode
@@ -102,15 +96,11 @@ def _answer(found: EpisodeView, status: int = 200) -> Response:
     return response
 
 
-def _as_wished(version: int) -> bool:
-    """Does the precondition hold of the version that is held (RFC 9110, section 13)?"""
-    wanted = request.if_match
-    return not wanted or wanted.star_tag or any(str(tag).partition("-")[0] == str(version) for tag in wanted.as_set())
-
-
 def _do(name: str, asked: Asked) -> Response:
     return _done(
-        acknowledge.do(name, asked, means(), by=guard.actor(), now=guard.now(), wish=_as_wished, whose=auditing.about)
+        acknowledge.do(
+            name, asked, means(), by=guard.actor(), now=guard.now(), wish=preconditions.hold, whose=auditing.about
+        )
     )
 
 
@@ -120,7 +110,7 @@ def _done(done: Done) -> Response:
     return response
 
 
-@door.route("/episodes/<string:name>/acknowledgements", methods=["POST"], parameters=[_IF_MATCH])
+@door.route("/episodes/<string:name>/acknowledgements", methods=["POST"], parameters=[preconditions.IF_MATCH])
 @scope("episodes:write")
 @door.doc(requestBody=_takes(AcknowledgementShape))
 @refuses(400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 503)
@@ -134,7 +124,7 @@ def acknowledged(name: str) -> Response:
     return _do(name, act_asked.acknowledgement(_sent()))
 
 
-@door.route("/episodes/<string:name>/acknowledgements/undo", methods=["POST"], parameters=[_IF_MATCH])
+@door.route("/episodes/<string:name>/acknowledgements/undo", methods=["POST"], parameters=[preconditions.IF_MATCH])
 @scope("episodes:write")
 @door.doc(requestBody=_takes(UndoShape, required=False))
 @refuses(400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 503)
@@ -148,7 +138,7 @@ def undone(name: str) -> Response:
     return _do(name, act_asked.undo(_optional(), ActKind.UNDO))
 
 
-@door.route("/episodes/<string:name>/comments", methods=["POST"], parameters=[_IF_MATCH])
+@door.route("/episodes/<string:name>/comments", methods=["POST"], parameters=[preconditions.IF_MATCH])
 @scope("episodes:write")
 @door.doc(requestBody=_takes(CommentShape))
 @refuses(400, 401, 403, 404, 408, 412, 413, 415, 422, 503)
@@ -162,7 +152,7 @@ def commented(name: str) -> Response:
     return _do(name, act_asked.comment(_sent()))
 
 
-@door.route("/episodes/<string:name>/assignment", methods=["POST"], parameters=[_IF_MATCH])
+@door.route("/episodes/<string:name>/assignment", methods=["POST"], parameters=[preconditions.IF_MATCH])
 @scope("episodes:write")
 @door.doc(requestBody=_takes(AssignmentShape))
 @refuses(400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 503)
@@ -176,7 +166,7 @@ def assigned(name: str) -> Response:
     return _do(name, act_asked.assignment(_sent()))
 
 
-@door.route("/episodes/<string:name>/snoozes", methods=["POST"], parameters=[_IF_MATCH])
+@door.route("/episodes/<string:name>/snoozes", methods=["POST"], parameters=[preconditions.IF_MATCH])
 @scope("episodes:write")
 @door.doc(requestBody=_takes(SnoozeShape))
 @refuses(400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 503)
@@ -191,7 +181,7 @@ def snoozed(name: str) -> Response:
     return _do(name, act_asked.snooze(_sent()))
 
 
-@door.route("/episodes/<string:name>/snoozes/undo", methods=["POST"], parameters=[_IF_MATCH])
+@door.route("/episodes/<string:name>/snoozes/undo", methods=["POST"], parameters=[preconditions.IF_MATCH])
 @scope("episodes:write")
 @door.doc(requestBody=_takes(UndoShape, required=False))
 @refuses(400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 503)
@@ -305,7 +295,7 @@ def calls(query: Data, name: str) -> Response:
     return paged([callback(one) for one in found[:limit]], cursor)
 
 
-@door.route("/episodes/<string:name>/callbacks", methods=["POST"], parameters=[_IF_MATCH])
+@door.route("/episodes/<string:name>/callbacks", methods=["POST"], parameters=[preconditions.IF_MATCH])
 @scope("episodes:write")
 @door.doc(requestBody=_takes(CallShape))
 @refuses(400, 401, 403, 404, 408, 412, 413, 415, 422, 503)
@@ -319,7 +309,9 @@ def called(name: str) -> Response:
     """
     asked = act_asked.call(_sent())
     return _done(
-        callbacks.record(name, asked, means(), by=guard.actor(), now=guard.now(), wish=_as_wished, whose=auditing.about)
+        callbacks.record(
+            name, asked, means(), by=guard.actor(), now=guard.now(), wish=preconditions.hold, whose=auditing.about
+        )
     )
 
 

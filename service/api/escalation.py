@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import orjson
-from flask import Response, jsonify, request
+from flask import Response, jsonify
 
-from service.api import guard
+from service.api import guard, preconditions
 from service.api.answers import instant, present
 from service.api.description import Door, refuses
 from service.api.guard import means, scope
@@ -27,18 +27,12 @@ door = Door("escalation", __name__, url_prefix="/v1", description="Who is told n
 
 Data = dict[str, Any]
 
-_IF_MATCH = {
-    "in": "header",
-    "name": "If-Match",
-    "schema": {"type": "string"},
-    "description": "The ETag of the version that this one replaces; refused with 412 when it is not the newest.",
-}
 _BODIES = {watch_asked.MEDIA_TYPE: {"schema": watch_asked.PolicyShape}}
 
 
 @door.route("/escalation")
 @scope("subscriptions:write")
-@refuses(401, 403, 503)
+@refuses(400, 401, 403, 503)
 @door.response(200, EscalationShape)
 def show() -> Response:
     """The escalation policy
@@ -48,7 +42,7 @@ def show() -> Response:
     return _answer(escalation.shown(means()))
 
 
-@door.route("/escalation", methods=["PUT"], parameters=[_IF_MATCH])
+@door.route("/escalation", methods=["PUT"], parameters=[preconditions.IF_MATCH, preconditions.IF_NONE_MATCH])
 @scope("subscriptions:write")
 @door.doc(requestBody={"required": True, "content": _BODIES})
 @refuses(400, 401, 403, 408, 412, 413, 415, 422, 503)
@@ -61,15 +55,7 @@ def replace() -> Response:
     """
     media_type((watch_asked.MEDIA_TYPE,))
     wanted = watch_asked.read_policy(body())
-    return _answer(escalation.set_policy(wanted, means(), by=guard.actor(), now=guard.now(), wish=_as_wished))
-
-
-def _as_wished(version: int) -> bool:
-    """Does the precondition hold of the newest version (RFC 9110, section 13)? 0 stands for none."""
-    wanted = request.if_match
-    if wanted.star_tag:
-        return version > 0
-    return not wanted or any(tag.partition("-")[0] == str(version) for tag in wanted.as_set())
+    return _answer(escalation.set_policy(wanted, means(), by=guard.actor(), now=guard.now(), wish=preconditions.hold))
 
 
 def _answer(found: Shown) -> Response:

@@ -6,11 +6,12 @@ means the same answer. The answer is found anew for every request; nothing is ke
 
 from flask import Flask, Response, request
 
+TAGGED = "/v1/"
 _READS = frozenset({"GET", "HEAD"})
 
 
 def _tag(response: Response) -> Response:
-    if request.method not in _READS or not request.path.startswith("/v1/") or response.status_code != 200:
+    if request.method not in _READS or not request.path.startswith(TAGGED) or response.status_code != 200:
         return response
     response.add_etag()
     if request.if_none_match.contains_weak(response.get_etag()[0] or ""):

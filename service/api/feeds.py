@@ -25,7 +25,7 @@ _BODIES = {watch_asked.MEDIA_TYPE: {"schema": watch_asked.ExpectedShape}}
 
 @door.route("/feeds")
 @scope("flags:read")
-@refuses(401, 403, 503)
+@refuses(400, 401, 403, 503)
 @door.response(200, FeedsShape)
 def index() -> Response:
     """Feeds
@@ -50,7 +50,7 @@ def _feed(one: Feed) -> dict[str, Any]:
 
 @door.route("/sources/<path:name>/feed")
 @scope("flags:read")
-@refuses(401, 403, 404, 503)
+@refuses(400, 401, 403, 404, 503)
 @door.response(200, FeedShape)
 def show(name: str) -> Response:
     """The feed of a source
@@ -81,7 +81,7 @@ def expect(name: str) -> Response:
 
 @door.route("/sources/<path:name>/feed", methods=["DELETE"])
 @scope("sources:write")
-@refuses(401, 403, 404, 503)
+@refuses(400, 401, 403, 404, 503)
 @door.response(204)
 def forget(name: str) -> Response:
     """Expect a source no more

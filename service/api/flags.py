@@ -82,7 +82,7 @@ def _rows(connection: Connection, wanted: FlagFilter, query: Mapping[str, Any]) 
 
 @door.route("/flags/<string:flag_id>")
 @scope("flags:read")
-@refuses(401, 403, 404, 503)
+@refuses(400, 401, 403, 404, 503)
 @door.response(200, FlagViewShape)
 def show(flag_id: str) -> Response:
     """One flag

@@ -140,7 +140,7 @@ def _signed_in(endpoint: str) -> ApiKey | None:
             raise SignInFirst
         return None
     if request.method not in _SAFE and not people.sent_by_our_page(found):
-        raise Refused("forbidden", "the request does not carry the token of its session")
+        raise Refused("not-from-our-page", "X-CSRF-Token is missing or is not that of the session")
     if found.person.must_change and endpoint not in PERSONAL:
         raise SignInFirst
     g.session = found

@@ -90,7 +90,7 @@ def episodes(query: dict[str, Any], patient_id: str) -> Response:
 
 @door.route("/flags/<string:flag_id>/replay")
 @scope("flags:read")
-@refuses(401, 403, 404, 503)
+@refuses(400, 401, 403, 404, 503)
 @door.response(200, ReplayShape)
 def again(flag_id: str) -> Response:
     """Replay of one flag

@@ -17,7 +17,7 @@ door = Door("keys", __name__, url_prefix="/v1", description="The key of a reques
 
 @door.route("/key")
 @scope("panels:write")
-@refuses(401, 403, 503)
+@refuses(400, 401, 403, 503)
 @door.response(200, KeyShape)
 def show() -> Response:
     """The key of this request

@@ -16,7 +16,7 @@ door = Door("knowledge", __name__, url_prefix="/v1", description="Analytes, rule
 
 @door.route("/analytes")
 @scope("rules:read")
-@refuses(401, 403, 503)
+@refuses(400, 401, 403, 503)
 @door.response(200, AnalytesShape)
 def analytes() -> Response:
     """Analytes
@@ -30,7 +30,7 @@ def analytes() -> Response:
 
 @door.route("/rulesets")
 @scope("rules:read")
-@refuses(401, 403, 503)
+@refuses(400, 401, 403, 503)
 @door.response(200, RuleSetsShape)
 def rulesets() -> Response:
     """Rule sets
@@ -44,7 +44,7 @@ def rulesets() -> Response:
 
 @door.route("/rulesets/<string:version>")
 @scope("rules:read")
-@refuses(401, 403, 404, 503)
+@refuses(400, 401, 403, 404, 503)
 @door.response(200, RuleSetShape)
 def ruleset(version: str) -> Response:
     """One rule set
@@ -59,7 +59,7 @@ def ruleset(version: str) -> Response:
 
 @door.route("/notes")
 @scope("rules:read")
-@refuses(401, 403, 503)
+@refuses(400, 401, 403, 503)
 @door.response(200, NotesShape)
 def notes() -> Response:
     """Notes

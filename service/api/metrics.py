@@ -41,7 +41,7 @@ _EXPOSITION = {"type": "string", "description": "One sample on each line."}
 
 @door.route("/metrics")
 @scope("metrics:read")
-@refuses(401, 403, 503)
+@refuses(400, 401, 403, 503)
 @door.alt_response(200, schema=_EXPOSITION, content_type=_OPENMETRICS, description="When Accept asks for it first.")
 @door.response(200, _EXPOSITION, content_type=_TEXT)
 def show() -> Response:

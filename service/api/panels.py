@@ -109,7 +109,7 @@ def _answer(found: Receipt, *, strict: bool) -> Response:
 
 @door.route("/panels/<string:panel_id>")
 @scope("flags:read")
-@refuses(401, 403, 404, 503)
+@refuses(400, 401, 403, 404, 503)
 @door.response(200, PanelAnswerShape)
 def show(panel_id: str) -> Response:
     """One panel

@@ -72,8 +72,14 @@ PROBLEMS = _table(
     Problem(
         slug="forbidden",
         status=403,
-        title="The API key may not do this",
-        remedy="Use a key with the scope that the detail names.",
+        title="The caller may not do this",
+        remedy="Use a key with the scope that the detail names, or sign in as somebody whose role has it.",
+    ),
+    Problem(
+        slug="not-from-our-page",
+        status=403,
+        title="A session changes something, and the request does not show that a page of ours sent it",
+        remedy="Send X-CSRF-Token with the value that the forms of the pages hold, or use an API key.",
     ),
     Problem(slug="not-found", status=404, title="There is no such thing", remedy="Check the path and the id in it."),
     Problem(
@@ -98,13 +104,13 @@ PROBLEMS = _table(
         slug="body-too-large",
         status=413,
         title="The body is too large",
-        remedy="Send fewer results in a message. The limit is LAB_ALERTS_MAX_BODY_BYTES.",
+        remedy="Send less at once. The limit is LAB_ALERTS_MAX_BODY_BYTES.",
     ),
     Problem(
         slug="unsupported-media-type",
         status=415,
         title="The media type is not read here",
-        remedy="Send Content-Type: application/json, application/x-ndjson or text/csv, without Content-Encoding.",
+        remedy="Send what the detail names, without Content-Encoding.",
     ),
     Problem(
         slug="invalid-panel",
@@ -187,8 +193,8 @@ PROBLEMS = _table(
     Problem(
         slug="precondition-failed",
         status=412,
-        title="It is another version by now",
-        remedy="Read it again, make your change to that, and send it with its ETag in If-Match.",
+        title="It is not the version that the request names",
+        remedy="Read it again, make your change to that, and send its ETag in If-Match: in quotes, without W/.",
     ),
     Problem(
         slug="invalid-cds-hooks",

@@ -127,8 +127,9 @@ def _flat(messages: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
 def _fault(name: str, said: str, schema: Schema) -> Fault:
     if said != "Unknown field.":
         return Fault(pointer=name, code="parameter-invalid", detail=said)
-    close = get_close_matches(name, schema.fields, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(schema.fields)}" if schema.fields else None
+    known = [field.data_key or plain for plain, field in schema.fields.items()]
+    close = get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}" if known else None
     return Fault(pointer=name, code="parameter-unknown", detail="is not a parameter here", hint=hint)
 
 

@@ -6,11 +6,11 @@ Law: a map is replaced as a whole, and only by somebody who says which version i
 from typing import Any
 from urllib.parse import quote
 
-from flask import Response, jsonify, request
+from flask import Response, jsonify
 from marshmallow import fields
 from marshmallow.validate import Range
 
-from service.api import guard
+from service.api import guard, preconditions
 from service.api.answers import instant, present
 from service.api.description import Door, refuses
 from service.api.guard import means, scope
@@ -49,7 +49,7 @@ class UnmappedQuery(Query):
 
 @door.route("/sources")
 @scope("flags:read")
-@refuses(401, 403, 503)
+@refuses(400, 401, 403, 503)
 @door.response(200, SourcesShape)
 def index() -> Response:
     """Sources
@@ -123,22 +123,10 @@ def _answer(kept: KeptMap, status: int = 200) -> Response:
     return response
 
 
-_IF_MATCH = {
-    "in": "header",
-    "name": "If-Match",
-    "schema": {"type": "string"},
-    "description": "The ETag of the version that this one replaces; refused with 412 when it is not the newest.",
-}
-_IF_NONE_MATCH = {
-    "in": "header",
-    "name": "If-None-Match",
-    "schema": {"type": "string"},
-    "description": "*: refused with 412 when there is a map already.",
-}
 _BODIES = {source_map.MEDIA_TYPE: {"schema": source_map.SourceMapShape}}
 
 
-@door.route("/sources/<path:name>", methods=["PUT"], parameters=[_IF_MATCH, _IF_NONE_MATCH])
+@door.route("/sources/<path:name>", methods=["PUT"], parameters=[preconditions.IF_MATCH, preconditions.IF_NONE_MATCH])
 @scope("sources:write")
 @door.doc(requestBody={"required": True, "content": _BODIES})
 @refuses(400, 401, 403, 408, 412, 413, 415, 422, 503)
@@ -152,14 +140,5 @@ def replace(name: str) -> Response:
     """
     media_type((source_map.MEDIA_TYPE,))
     wanted = source_map.read(body(), name=name)
-    done = source_maps.set_map(wanted, means(), now=guard.now(), key_id=guard.key().id, wish=_as_wished)
+    done = source_maps.set_map(wanted, means(), now=guard.now(), key_id=guard.key().id, wish=preconditions.hold)
     return _answer(done.kept, 201 if done.new and done.kept.map.version == 1 else 200)
-
-
-def _as_wished(version: int) -> bool:
-    """Do the preconditions hold of the newest version (RFC 9110, section 13)? 0 stands for none."""
-    there, tag = version > 0, str(version)
-    wanted, unwanted = request.if_match, request.if_none_match
-    if wanted and not (there if wanted.star_tag else wanted.is_strong(tag)):
-        return False
-    return not unwanted or not (there if unwanted.star_tag else unwanted.contains_weak(tag))

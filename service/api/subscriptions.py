@@ -13,7 +13,7 @@ from flask import Response, current_app, jsonify, request
 from marshmallow import fields
 from marshmallow.validate import Range
 
-from service.api import guard
+from service.api import guard, preconditions
 from service.api.answers import Data
 from service.api.answers_subscriptions import subscription
 from service.api.description import Door, refuses
@@ -41,13 +41,6 @@ from service.formats.subscription_asked import (
 from service.storage.subscriptions import SubscriptionFilter
 
 door = Door("subscriptions", __name__, url_prefix="/v1", description="Who wants to be told of what")
-
-_IF_MATCH = {
-    "in": "header",
-    "name": "If-Match",
-    "schema": {"type": "string"},
-    "description": "The ETag of the version that was looked at; refused with 412 when it is another one by now.",
-}
 
 
 def _takes(shape: Any, *, required: bool = True) -> Data:
@@ -118,15 +111,9 @@ def _changed(found: Subscription) -> Response:
     return _answer(subscriptions.with_health(found, means()))
 
 
-def _as_wished(version: int) -> bool:
-    """Does the precondition hold of the version that is held (RFC 9110, section 13)?"""
-    wanted = request.if_match
-    return not wanted or wanted.star_tag or any(str(tag).partition("-")[0] == str(version) for tag in wanted.as_set())
-
-
 @door.route("/subscriptions/<string:subscription_id>")
 @scope("subscriptions:write")
-@refuses(401, 403, 404, 503)
+@refuses(400, 401, 403, 404, 503)
 @door.response(200, SubscriptionShape)
 def show(subscription_id: str) -> Response:
     """One subscription
@@ -136,7 +123,7 @@ def show(subscription_id: str) -> Response:
     return _answer(subscriptions.shown(subscription_id, means()))
 
 
-@door.route("/subscriptions/<string:subscription_id>", methods=["PATCH"], parameters=[_IF_MATCH])
+@door.route("/subscriptions/<string:subscription_id>", methods=["PATCH"], parameters=[preconditions.IF_MATCH])
 @scope("subscriptions:write")
 @door.doc(requestBody=_takes(SubscriptionChangeShape))
 @refuses(400, 401, 403, 404, 408, 412, 413, 415, 422, 503)
@@ -153,23 +140,23 @@ def change(subscription_id: str) -> Response:
     def read(held: Subscription) -> Any:
         return subscription_asked.read_change(sent, held, _check)
 
-    return _changed(subscriptions.change(subscription_id, means(), read=read, now=guard.now(), wish=_as_wished))
+    return _changed(subscriptions.change(subscription_id, means(), read=read, now=guard.now(), wish=preconditions.hold))
 
 
-@door.route("/subscriptions/<string:subscription_id>", methods=["DELETE"], parameters=[_IF_MATCH])
+@door.route("/subscriptions/<string:subscription_id>", methods=["DELETE"], parameters=[preconditions.IF_MATCH])
 @scope("subscriptions:write")
-@refuses(401, 403, 404, 412, 503)
+@refuses(400, 401, 403, 404, 412, 503)
 @door.response(204, description="Deleted. What waited for it is dropped.")
 def delete(subscription_id: str) -> Response:
     """Delete a subscription
 
     Its secrets are forgotten, and what waits for it is dropped. What was sent stays on record.
     """
-    subscriptions.delete(subscription_id, means(), now=guard.now(), wish=_as_wished)
+    subscriptions.delete(subscription_id, means(), now=guard.now(), wish=preconditions.hold)
     return Response(status=204)
 
 
-@door.route("/subscriptions/<string:subscription_id>/rotate", methods=["POST"], parameters=[_IF_MATCH])
+@door.route("/subscriptions/<string:subscription_id>/rotate", methods=["POST"], parameters=[preconditions.IF_MATCH])
 @scope("subscriptions:write")
 @door.doc(requestBody=_takes(RotationShape, required=False))
 @refuses(400, 401, 403, 404, 408, 412, 413, 415, 422, 503)
@@ -180,7 +167,9 @@ def rotate(subscription_id: str) -> Response:
     For `hours` (24 if left out) messages are signed with the new secret and with the one before.
     """
     hours = subscription_asked.read_rotation(_optional_body())
-    return _with_secret(subscriptions.rotate(subscription_id, means(), hours=hours, now=guard.now(), wish=_as_wished))
+    return _with_secret(
+        subscriptions.rotate(subscription_id, means(), hours=hours, now=guard.now(), wish=preconditions.hold)
+    )
 
 
 def _optional_body() -> bytes:
@@ -190,33 +179,33 @@ def _optional_body() -> bytes:
     return sent
 
 
-@door.route("/subscriptions/<string:subscription_id>/pause", methods=["POST"], parameters=[_IF_MATCH])
+@door.route("/subscriptions/<string:subscription_id>/pause", methods=["POST"], parameters=[preconditions.IF_MATCH])
 @scope("subscriptions:write")
-@refuses(401, 403, 404, 412, 503)
+@refuses(400, 401, 403, 404, 412, 503)
 @door.response(200, SubscriptionShape)
 def pause(subscription_id: str) -> Response:
     """Send nothing for now
 
     What comes about meanwhile waits, and goes out in its order once the subscription is resumed.
     """
-    return _changed(subscriptions.pause(subscription_id, means(), now=guard.now(), wish=_as_wished))
+    return _changed(subscriptions.pause(subscription_id, means(), now=guard.now(), wish=preconditions.hold))
 
 
-@door.route("/subscriptions/<string:subscription_id>/resume", methods=["POST"], parameters=[_IF_MATCH])
+@door.route("/subscriptions/<string:subscription_id>/resume", methods=["POST"], parameters=[preconditions.IF_MATCH])
 @scope("subscriptions:write")
-@refuses(401, 403, 404, 412, 503)
+@refuses(400, 401, 403, 404, 412, 503)
 @door.response(200, SubscriptionShape)
 def resume(subscription_id: str) -> Response:
     """Send again
 
     Also to a receiver that was disabled because it answered 410, or is left alone because it has failed.
     """
-    return _changed(subscriptions.resume(subscription_id, means(), now=guard.now(), wish=_as_wished))
+    return _changed(subscriptions.resume(subscription_id, means(), now=guard.now(), wish=preconditions.hold))
 
 
 @door.route("/subscriptions/<string:subscription_id>/test", methods=["POST"])
 @scope("subscriptions:write")
-@refuses(401, 403, 404, 503)
+@refuses(400, 401, 403, 404, 503)
 @door.response(202, TestEventShape)
 def test(subscription_id: str) -> Response:
     """Send a test event

@@ -58,6 +58,24 @@ def test_every_described_route_has_a_title_and_says_what_it_needs(document):
             assert ("x-scope" in operation) == path.startswith(KEYED), path
 
 
+def test_what_every_route_may_answer_and_be_asked_is_described(document):
+    found = [
+        (path, method, one)
+        for path, by in document["paths"].items()
+        if path.startswith("/v1")
+        for method, one in by.items()
+    ]
+    shared = {(path, one["name"]) for path, method, given in found if method == "parameters" for one in given}
+
+    for path, method, one in found:
+        if method != "parameters":
+            names = {given["name"] for given in one.get("parameters", [])}
+            assert "400" in one["responses"], (path, method)
+            assert ("304" in one["responses"]) == (method == "get"), (path, method)
+            assert ("412" in one["responses"]) == ("If-Match" in names), (path, method)
+    assert "If-Match" not in {name for _, name in shared}
+
+
 def test_a_panel_is_answered_with_a_verdict_on_every_result(client, document):
     answer = client.post("/v1/panels", json=MIXED)
 

@@ -316,6 +316,12 @@ def test_trials_are_left_out(client, document, critical):
     assert report(client, document)["items"] == []
 
 
+def test_a_parameter_that_there_is_not_is_answered_with_those_that_there_are(client):
+    (fault,) = as_problem(client.get(f"{REPORT}?since=x"), "invalid-query")["errors"]
+
+    assert fault["hint"] == "known: from, to, source"
+
+
 @pytest.mark.parametrize(
     "query",
     ["?from=2026-11-20T12:00:00Z&to=2026-11-20T12:00:00Z", "?from=2025-01-01T00:00:00Z", "?to=2026-11-20", "?since=x"],

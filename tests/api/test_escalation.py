@@ -81,6 +81,17 @@ def test_nobody_overwrites_what_they_have_not_seen(client, staff, database):
     assert (newer.status_code, newer.get_json()["version"]) == (200, 2)
 
 
+@pytest.mark.parametrize(("set_before", "status"), [(False, 200), (True, 412)])
+def test_only_where_there_is_none_yet(client, staff, set_before, status):
+    if set_before:
+        client.put(HERE, json=BOTH)
+
+    answer = client.put(HERE, json=policy(("nurse", 1)), headers={"If-None-Match": "*"})
+
+    assert answer.status_code == status
+    assert client.get(HERE).get_json()["version"] == 1
+
+
 @pytest.mark.parametrize(("set_before", "status"), [(False, 412), (True, 200)])
 def test_a_star_asks_for_a_policy_that_is_there(client, staff, set_before, status):
     if set_before:

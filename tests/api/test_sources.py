@@ -84,6 +84,7 @@ PRECONDITIONS = [
     ("If-Match", 'W/"1"', False),  # compared strongly (RFC 9110, section 13.1.1)
     ("If-None-Match", "*", False),
     ("If-None-Match", '"1"', False),
+    ("If-None-Match", 'W/"1"', False),  # compared weakly (section 13.1.2)
     ("If-None-Match", '"2"', True),
 ]
 
