@@ -24,7 +24,7 @@ from service.domain.audit import Entry
 from service.domain.errors import Ambiguous, BadInput, LabAlertsError, Unavailable
 from service.flows.audit import record
 from service.storage import schema
-from service.storage.database import Database
+from service.storage.database import Database, is_there
 
 
 def told(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -108,8 +108,13 @@ def database_of(settings: Settings) -> Database:
 
 
 def migrated() -> Database:
-    """The database, where it has its tables."""
-    database = database_of(settings_in_effect())
+    """The database, where it has its tables. One that is not there is not made: its address may be mistyped."""
+    settings = settings_in_effect()
+    if not is_there(settings.database_url):
+        raise click.ClickException(
+            "there is no file at LAB_ALERTS_DATABASE_URL: correct it, or run lab-alerts migrate first"
+        )
+    database = database_of(settings)
     if schema.present(database) is None:
         raise click.ClickException("the database has no tables yet: run lab-alerts migrate first")
     return database

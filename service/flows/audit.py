@@ -91,8 +91,7 @@ class _Walk:
     def end(self, noted: Mark | None, found: str | None) -> None:
         """The chain was walked to its end: is it the one that the head names, and is what was noted in it?"""
         if self.last != self.head.last:
-            place = min(self.last.place, self.head.last.place) + 1
-            self.broken = Broken(place=place, why=f"the chain should end at place {self.head.last.place}")
+            self.broken = _wrong_end(self.last.place, self.head.last.place)
         elif noted is not None and noted.hash != found and noted not in (Mark(), self.head.kept_after):
             self.broken = Broken(place=noted.place, why=_why_not(noted, self.head))
 
@@ -106,6 +105,14 @@ class _Walk:
             kept_after=self.head.kept_after,
             broken=self.broken,
         )
+
+
+def _wrong_end(last: int, said: int) -> Broken:
+    """The end is not where the head says, or not what it says."""
+    if last == said:
+        return Broken(place=last, why="the head does not name this last entry: one of them was changed")
+    added = "" if last < said else ": the head was set back, or entries were added"
+    return Broken(place=min(last, said) + 1, why=f"the chain should end at place {said}{added}")
 
 
 def _why_not(noted: Mark, head: Head) -> str:

@@ -183,6 +183,13 @@ def _sqlite(url: URL, pool_size: int, timeout: int) -> Engine:
     return engine
 
 
+def is_there(address: str) -> bool:
+    """Is there a file at an SQLite address? Of a server nothing is known before it is asked."""
+    url = make_url(address)
+    name = str(url.database or "")
+    return url.get_backend_name() != "sqlite" or name.startswith(("file:", ":memory:")) or Path(name).is_file()
+
+
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 Law: every command is run as an operator runs it, against a real file, and read by its words and its exit status.
 """
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,10 +86,21 @@ def test_an_unknown_scope_is_refused_with_the_known_ones(database: Database) -> 
 
 
 def test_keys_need_a_database_with_tables_and_say_how_to_get_them(address: str) -> None:
+    sqlite3.connect(address.removeprefix("sqlite:///")).execute("CREATE TABLE other (id)").connection.close()
+
     refused = run("keys", "list")
 
     assert refused.exit_code == 1
     assert "run lab-alerts migrate first" in refused.output
+
+
+@pytest.mark.parametrize("words", [("keys", "list"), ("audit", "verify"), ("users", "list"), ("purge", "--dry-run")])
+def test_a_database_that_is_not_there_is_not_made(address: str, tmp_path: Path, words: tuple[str, ...]) -> None:
+    refused = run(*words)
+
+    assert refused.exit_code == 1
+    assert "there is no file at LAB_ALERTS_DATABASE_URL: correct it, or run lab-alerts migrate" in refused.output
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_migrate_goes_up_and_down_and_says_where_the_database_is(address: str) -> None:

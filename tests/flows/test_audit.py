@@ -177,7 +177,12 @@ TAMPERING = {
     "head-set-back": (
         lambda database: run(database, update(audit_head).values(place=5)),
         6,
-        "the chain should end at place 5",
+        "the chain should end at place 5: the head was set back",
+    ),
+    "head-changed": (
+        lambda database: run(database, update(audit_head).values(hash=BEGINNING)),
+        6,
+        "the head does not name this last entry",
     ),
 }
 
